@@ -1,0 +1,172 @@
+//! `lambdactl local`
+
+use std::net::SocketAddr;
+
+use clap::{Args, Subcommand};
+
+use super::context::Context;
+use super::error::{CommandError, Exit};
+use super::signal;
+use crate::local;
+use crate::output::results::local::{LocalFunctionRow, LocalRepositoryRow};
+use crate::output::results::{LocalReport, Outcome};
+
+/// Run, inspect or wipe the embedded local cloud
+///
+/// The local cloud speaks the APIs of ECR, Lambda, IAM and STS on this machine, for lambdactl and
+/// for any other AWS client. Its state lives in a directory (--local-dir) and survives.
+#[derive(Debug, Subcommand)]
+#[command(after_long_help = "\
+Examples:
+  lambdactl local serve
+      Serve it in the foreground
+  lambdactl local status
+      Show what it holds
+  lambdactl local reset
+      Wipe it")]
+pub(super) enum LocalCommand {
+    /// Serve the local cloud in the foreground, for any AWS client
+    ///
+    /// Prints what to export to talk to it, and serves until Ctrl-C. Commands with --local use a
+    /// server that runs for the same directory, else they serve for themselves.
+    #[command(after_long_help = "\
+Examples:
+  lambdactl local serve
+      Serve on a free port and print what to export
+  lambdactl local serve --listen 127.0.0.1:4566
+      Serve on a port of your choice; then, in another terminal:
+      AWS_ENDPOINT_URL=http://127.0.0.1:4566 aws lambda list-functions")]
+    Serve(ServeArguments),
+
+    /// Show what the local cloud holds
+    #[command(after_long_help = "\
+Examples:
+  lambdactl local status
+      Show the functions and repositories of all regions
+  lambdactl local status --output json
+      The same for a script")]
+    Status,
+
+    /// Wipe the local cloud: every function, repository and image of it
+    #[command(after_long_help = "\
+Examples:
+  lambdactl local reset
+      Wipe it, after asking
+  lambdactl local reset --yes --local-dir /tmp/cloud
+      Wipe another one without asking")]
+    Reset,
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// Listen on this loopback address [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = loopback)]
+    listen: Option<SocketAddr>,
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:4566".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("the local cloud asks nobody for credentials and listens on loopback only".to_owned())
+    }
+}
+
+impl LocalCommand {
+    pub(super) fn run(self, context: &Context) -> Result<Exit, CommandError> {
+        match self {
+            Self::Serve(arguments) => signal::block_on(serve(context, arguments.listen)),
+            Self::Status => status(context),
+            Self::Reset => reset(context),
+        }
+    }
+}
+
+async fn serve(context: &Context, listen: Option<SocketAddr>) -> Result<Exit, CommandError> {
+    let interrupted = signal::watch()?;
+    let running = local::serve(&context.local_options(listen)?).await?;
+    let region = context.global.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
+    let dummy = || "local".to_owned();
+    context.output.result(&Outcome::Local(LocalReport::Serving {
+        endpoint: running.endpoint.clone(),
+        exports: vec![
+            ("AWS_ENDPOINT_URL", running.endpoint.clone()),
+            ("AWS_ACCESS_KEY_ID", dummy()),
+            ("AWS_SECRET_ACCESS_KEY", dummy()),
+            ("AWS_REGION", region.clone()),
+            // What botocore (AWS CLI, boto3) reads instead.
+            ("AWS_DEFAULT_REGION", region),
+        ],
+    }));
+    // Ends with an error only if the task is gone, and then there is nothing to wait for either.
+    let _interrupted = interrupted.await;
+    // Ctrl-C is how a server in the foreground is meant to end.
+    Ok(Exit::Done)
+}
+
+fn status(context: &Context) -> Result<Exit, CommandError> {
+    let status = local::status(&context.local_options(None)?)?;
+    let function = |function: local::LocalFunction| LocalFunctionRow {
+        region: function.region,
+        name: function.name,
+        state: function.state,
+        image_digest: function.image_digest,
+    };
+    let repository = |repository: local::LocalRepository| LocalRepositoryRow {
+        region: repository.region,
+        name: repository.name,
+        images: repository.images,
+    };
+    context.output.result(&Outcome::Local(LocalReport::Status {
+        directory: status.directory.display().to_string(),
+        endpoint: status.endpoint,
+        blob_bytes: status.blob_bytes,
+        functions: status.functions.into_iter().map(function).collect(),
+        repositories: status.repositories.into_iter().map(repository).collect(),
+    }));
+    Ok(Exit::Done)
+}
+
+fn reset(context: &Context) -> Result<Exit, CommandError> {
+    let options = context.local_options(None)?;
+    let directory = options.directory.display().to_string();
+    if !context.global.yes && !confirmed(context, &directory)? {
+        context.output.note("nothing was wiped");
+        return Ok(Exit::Done);
+    }
+    local::reset(&options)?;
+    context.output.result(&Outcome::Local(LocalReport::Reset { directory }));
+    Ok(Exit::Done)
+}
+
+/// Asks at a terminal; elsewhere says which option is missing.
+fn confirmed(context: &Context, directory: &str) -> Result<bool, CommandError> {
+    let unasked = |message: String| CommandError::Usage {
+        message,
+        hints: vec![context.command_line("local reset --yes")],
+    };
+    if !context.environment.can_ask() {
+        return Err(unasked(format!("wiping `{directory}` needs `--yes` where nobody can be asked")));
+    }
+    dialoguer::Confirm::new()
+        .with_prompt(format!("Wipe every function and image in {directory}?"))
+        .default(false)
+        .interact()
+        .map_err(|error| unasked(format!("asking whether to wipe `{directory}`: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_listened_on() {
+        assert!(loopback("127.0.0.1:0").is_ok() && loopback("[::1]:4566").is_ok());
+        for bad in ["0.0.0.0:4566", "10.0.0.1:1", "[::]:1", "4566", "localhost"] {
+            assert!(loopback(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! How work reports what it does, without knowing how that is shown.
+//!
+//! Services, images and the pipeline send [`Event`]s to a [`Reporter`]; `output` draws them for
+//! a terminal, as plain lines, or as JSON. Work never prints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::digest::Digest;
+use crate::domain::function::FunctionStatus;
+use crate::domain::plan::{PlannedStep, Step};
+
+/// Something that happened and that somebody may want to see.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The steps this command takes, in order; sent once, before the first of them.
+    Steps(Vec<Step>),
+    /// A step begins on `subject` (a name, path or URI).
+    StepStarted {
+        /// Which step.
+        step: Step,
+        /// What it works on.
+        subject: String,
+    },
+    /// A step is done.
+    StepFinished {
+        /// Which step.
+        step: Step,
+        /// What came of it, in a few words: `created`, `unchanged`, `sha256:…, 3 layers`.
+        outcome: String,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// What the plan came to; sent before the first write.
+    Planned(Vec<PlannedStep>),
+    /// One line a builder printed, without its line break, as it printed it.
+    BuildOutput(String),
+    /// A transfer of layers begins.
+    TransferStarted {
+        /// Layers that have to be moved.
+        layers: usize,
+        /// Bytes that have to be moved, where known.
+        bytes: Option<u64>,
+    },
+    /// Work on one blob begins.
+    BlobStarted {
+        /// Which blob.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Bytes of a blob were sent.
+    BlobProgress {
+        /// Which blob.
+        digest: Digest,
+        /// Bytes sent so far in this attempt.
+        sent: u64,
+    },
+    /// A blob is where it belongs.
+    BlobFinished {
+        /// Which blob.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// Whether it was there already.
+        reused: bool,
+    },
+    /// Uncompressed bytes were read, hashed or compressed while an image is made ready.
+    ImageProgress {
+        /// What is being done: `exporting`, `compressing`, `reading`.
+        activity: &'static str,
+        /// Bytes so far.
+        bytes: u64,
+        /// Bytes expected, where known.
+        total: Option<u64>,
+    },
+    /// Something failed in a way that may pass; it is tried again.
+    Retrying {
+        /// What is repeated.
+        what: String,
+        /// Which attempt failed, from 1.
+        attempt: usize,
+        /// How long to wait before the next.
+        after: Duration,
+        /// Why it failed.
+        because: String,
+    },
+    /// A function showed a status other than the one before.
+    FunctionStatus {
+        /// Name or ARN.
+        function: String,
+        /// What it showed.
+        status: FunctionStatus,
+        /// Time since the wait began.
+        elapsed: Duration,
+    },
+    /// Something the user should know, that stops nothing.
+    Warning {
+        /// What.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A remark for those who asked for details (`-v`).
+    Detail(String),
+}
+
+/// Takes events; called from several tasks at once.
+pub trait Reporter: Send + Sync {
+    /// Takes one event. Must not block for long.
+    fn report(&self, event: Event);
+}
+
+/// A reporter that many tasks share.
+pub type SharedReporter = Arc<dyn Reporter>;
+
+/// Discards every event.
+#[derive(Debug, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn report(&self, _event: Event) {}
+}

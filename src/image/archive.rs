@@ -1,0 +1,140 @@
+//! Archives: what `docker save` writes (both its layouts) and OCI archives, compressed or not.
+//!
+//! An archive is read once, from beginning to end, as it may come from a pipe, and what says
+//! which layers matter often comes last. Layers that are not compressed are compressed while
+//! they pass by; the others are put aside as they are.
+
+mod docker;
+mod entries;
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+use tokio_util::io::SyncIoBridge;
+
+use self::entries::{Entries, Entry};
+use super::gzip::Compression;
+use super::resolve::{self, Blobs, Found, Request};
+use super::work::{Observed, Progress, Stop, blocking};
+use super::{Image, ImageError};
+use crate::domain::image_source::ArchiveFile;
+use crate::domain::manifest::{Descriptor, ImageIndex};
+use crate::domain::platform::Architecture;
+use crate::event::SharedReporter;
+
+/// Reads an archive from a file or standard input.
+pub async fn read(
+    file: &ArchiveFile,
+    architecture: Option<Architecture>,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
+    let entries = match file {
+        ArchiveFile::StandardInput => {
+            let name = "archive:-".to_owned();
+            // Read on the blocking thread itself: the async standard input would be read ahead.
+            entries(name, None, reporter, || Ok(io::stdin().lock())).await?
+        }
+        ArchiveFile::Path(path) => read_file(path, reporter).await?,
+    };
+    image(entries, architecture, reporter).await
+}
+
+async fn read_file(path: &Path, reporter: &SharedReporter) -> Result<Entries, ImageError> {
+    let name = format!("archive:{}", path.display());
+    let unreadable = |source| ImageError::Read { what: path.display().to_string(), source };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let total = file.metadata().map_err(unreadable)?;
+    let total = total.is_file().then_some(total.len());
+    entries(name, total, reporter, || Ok(file)).await
+}
+
+/// Reads an archive as it streams by; it is never held in memory nor read twice.
+pub async fn read_stream(
+    name: &str,
+    stream: impl AsyncRead + Unpin + Send + 'static,
+    architecture: Option<Architecture>,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
+    let bridge = SyncIoBridge::new(stream);
+    let entries = entries(name.to_owned(), None, reporter, || Ok(bridge)).await?;
+    image(entries, architecture, reporter).await
+}
+
+async fn entries<R: Read>(
+    name: String,
+    total: Option<u64>,
+    reporter: &SharedReporter,
+    open: impl FnOnce() -> io::Result<R> + Send + 'static,
+) -> Result<Entries, ImageError> {
+    let reporter = reporter.clone();
+    blocking(move |stop| {
+        let progress = Progress::new("reading", total, &reporter);
+        let input = open().map_err(|source| ImageError::Read { what: name.clone(), source })?;
+        read_entries(name, input, progress, &stop)
+    })
+    .await
+}
+
+fn read_entries(
+    name: String,
+    input: impl Read,
+    mut progress: Progress,
+    stop: &Stop,
+) -> Result<Entries, ImageError> {
+    let unreadable = |source| ImageError::Read { what: name.clone(), source };
+    let mut input = Observed { inner: input, progress: &mut progress, stop };
+    let mut start = Vec::new();
+    (&mut input).take(4).read_to_end(&mut start).map_err(unreadable)?;
+    let compression = Compression::of(&start);
+    let whole = start.as_slice().chain(input);
+    match compression {
+        Compression::None => entries::read(&name, whole),
+        Compression::Gzip => entries::read(&name, flate2::read::MultiGzDecoder::new(whole)),
+        Compression::Zstd => {
+            entries::read(&name, zstd::stream::read::Decoder::new(whole).map_err(unreadable)?)
+        }
+    }
+}
+
+/// Finds the image among the entries: by `index.json`, whose manifests can be kept as they are,
+/// else by Docker's `manifest.json`.
+async fn image(
+    entries: Entries,
+    architecture: Option<Architecture>,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
+    let name = entries.name.clone();
+    let request = Request { name: &name, architecture, reporter };
+    if let Some(Entry::Small(bytes)) = entries.get("index.json") {
+        let index: ImageIndex = resolve::parse(&name, "index.json", bytes)?;
+        let index = resolve::named(&name, &index, None)?;
+        return resolve::open_index(&entries, &index, request).await;
+    }
+    match entries.get("manifest.json") {
+        Some(Entry::Small(bytes)) => docker::image(&entries, bytes, request).await,
+        _ => Err(ImageError::Unsupported {
+            image: name,
+            problem: "it holds neither `index.json` nor `manifest.json`, so it is no image archive"
+                .to_owned(),
+        }),
+    }
+}
+
+impl Blobs for Entries {
+    async fn document(&self, descriptor: &Descriptor) -> Result<Bytes, ImageError> {
+        match self.blob(descriptor)? {
+            Entry::Small(bytes) => Ok(bytes.clone()),
+            _ => Err(super::seal::damaged(&self.name, format!("`{}` is not a document", descriptor.digest))),
+        }
+    }
+
+    async fn layer(&self, descriptor: &Descriptor) -> Result<Found, ImageError> {
+        Ok(match self.blob(descriptor)? {
+            Entry::Small(bytes) => Found::AsDescribed(super::BlobSource::Memory(bytes.clone())),
+            Entry::Large(spooled, _) => Found::AsDescribed(spooled.source.clone()),
+            Entry::Tar(layer) => Found::Compressed(layer.clone()),
+        })
+    }
+}

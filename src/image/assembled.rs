@@ -1,0 +1,240 @@
+//! Images put together from a base and a layer of files, the same bytes on every machine.
+
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::elf::Machine;
+use super::gzip::GzipLayer;
+use super::layer::{FileLayer, LayerFiles, Made};
+use super::seal::{damaged, oci_image};
+use super::work::{Progress, blocking};
+use super::{Image, ImageError, Layer};
+use crate::domain::manifest::{ImageConfig, MediaType};
+use crate::domain::platform::Architecture;
+use crate::domain::spec::AssembledSpec;
+use crate::event::{Event, SharedReporter};
+
+/// Assembles an image on `base` (`None` is `scratch`). Where `architecture` is not given, it is
+/// the base's, else the one of the ELF file the entry point names.
+pub async fn assemble(
+    spec: &AssembledSpec,
+    base: Option<Image>,
+    architecture: Option<Architecture>,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
+    assemble_at(spec, base, architecture, 0, reporter).await
+}
+
+/// Assembles an image whose every time is `epoch`, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
+/// <https://reproducible-builds.org/docs/source-date-epoch/>
+pub async fn assemble_at(
+    spec: &AssembledSpec,
+    base: Option<Image>,
+    architecture: Option<Architecture>,
+    epoch: u64,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
+    if base.is_some() {
+        warn_about_links(spec, reporter);
+    }
+    let (mappings, progress_reporter) = (spec.files.clone(), reporter.clone());
+    let files = blocking(move |stop| {
+        let files = LayerFiles::collect(&mappings)?;
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let mut progress = Progress::new("compressing", Some(files.size()), &progress_reporter);
+        files.write(epoch, &mut progress, &stop).map(Some)
+    })
+    .await?;
+    if files.is_none() && base.is_none() {
+        return Err(ImageError::Empty);
+    }
+    let architecture = resolve_architecture(spec, base.as_ref(), files.as_ref(), architecture)?;
+    let document =
+        document(spec, base.as_ref(), files.as_ref().map(|files| &files.layer), architecture, epoch)?;
+    let config_bytes = document.to_string().into_bytes().into();
+    let mut layers = base.map(|base| base.layers).unwrap_or_default();
+    for layer in &mut layers {
+        // The same bytes under the name of the manifest's family.
+        layer.descriptor.media_type = MediaType::OciLayerGzip;
+    }
+    layers.extend(
+        files.map(|FileLayer { layer, .. }| Layer { descriptor: layer.descriptor(), source: layer.source }),
+    );
+    Ok(oci_image(config_bytes, ImageConfig { document }, layers))
+}
+
+/// Decides the architecture, and refuses when the sources disagree.
+fn resolve_architecture(
+    spec: &AssembledSpec,
+    base: Option<&Image>,
+    files: Option<&FileLayer>,
+    given: Option<Architecture>,
+) -> Result<Architecture, ImageError> {
+    let of_base = base.map(|base| base.config.platform());
+    if let (Some(given), Some(platform)) = (given, &of_base)
+        && !platform.runs_on(given)
+    {
+        let found = vec![platform.to_string()];
+        return Err(ImageError::Platform { image: "base".to_owned(), wanted: Some(given), found });
+    }
+    let of_base = of_base.and_then(|platform| Architecture::from_oci(&platform.architecture));
+    let wanted = given.or(of_base);
+    let entry_point = entry_point(spec, base);
+    let program = entry_point.as_deref().zip(files).and_then(|(path, files)| match files.find(path)? {
+        Made::File(machine) => machine.as_ref(),
+        _ => None,
+    });
+    match (program, wanted) {
+        (Some(Machine::Known(program)), None) => Ok(*program),
+        (Some(Machine::Known(program)), Some(wanted)) if *program == wanted => Ok(wanted),
+        (Some(machine), wanted) => Err(ImageError::Platform {
+            image: entry_point.unwrap_or_default(),
+            wanted,
+            found: vec![machine.to_string()],
+        }),
+        (None, Some(wanted)) => Ok(wanted),
+        (None, None) => files.and_then(first_program).ok_or(ImageError::UnknownArchitecture),
+    }
+}
+
+/// The path of the program that is started, if it is written out.
+fn entry_point(spec: &AssembledSpec, base: Option<&Image>) -> Option<String> {
+    let words = |key: &str| base.map(|base| base.config.words(key)).unwrap_or_default();
+    let entry_point = spec.entry_point.clone().unwrap_or_else(|| words("Entrypoint"));
+    let command = spec.command.clone().unwrap_or_else(|| words("Cmd"));
+    entry_point.into_iter().chain(command).next()
+}
+
+fn first_program(files: &FileLayer) -> Option<Architecture> {
+    files.contents.values().find_map(|made| match made {
+        Made::File(Some(Machine::Known(architecture))) => Some(*architecture),
+        _ => None,
+    })
+}
+
+/// The configuration: the base's, with everything we do not know kept, and our changes.
+fn document(
+    spec: &AssembledSpec,
+    base: Option<&Image>,
+    layer: Option<&GzipLayer>,
+    architecture: Architecture,
+    epoch: u64,
+) -> Result<Value, ImageError> {
+    let created = created(epoch)?;
+    let mut document = match base {
+        Some(base) => base.config.document.clone(),
+        None => json!({ "created": "", "architecture": "", "os": "linux", "config": {} }),
+    };
+    let root = object(&mut document)?;
+    root.insert("created".to_owned(), created.clone().into());
+    root.insert("architecture".to_owned(), architecture.oci().into());
+    configure(object(root.entry("config").or_insert_with(|| json!({})))?, spec);
+    add_history(root, layer.map(|_| history_entry(spec, &created)))?;
+    let rootfs = object(root.entry("rootfs").or_insert_with(|| json!({})))?;
+    rootfs.insert("type".to_owned(), "layers".into());
+    let diff_ids = array(rootfs.entry("diff_ids").or_insert_with(|| json!([])))?;
+    diff_ids.extend(layer.map(|layer| Value::from(layer.diff_id.to_string())));
+    Ok(document)
+}
+
+fn configure(config: &mut Map<String, Value>, spec: &AssembledSpec) {
+    if let Some(entry_point) = &spec.entry_point {
+        config.insert("Entrypoint".to_owned(), entry_point.clone().into());
+        // As in a Dockerfile: a command was meant for the entry point it came with.
+        config.remove("Cmd");
+    }
+    if let Some(command) = &spec.command {
+        config.insert("Cmd".to_owned(), command.clone().into());
+    }
+    if let Some(directory) = &spec.working_directory {
+        config.insert("WorkingDir".to_owned(), directory.clone().into());
+    }
+    if !spec.environment.is_empty() {
+        let mut variables = config.get("Env").and_then(Value::as_array).cloned().unwrap_or_default();
+        for (name, value) in &spec.environment {
+            let variable = Value::from(format!("{name}={value}"));
+            let prefix = format!("{name}=");
+            match variables.iter_mut().find(|old| old.as_str().is_some_and(|old| old.starts_with(&prefix))) {
+                Some(old) => *old = variable,
+                None => variables.push(variable),
+            }
+        }
+        config.insert("Env".to_owned(), variables.into());
+    }
+    if !spec.labels.is_empty() {
+        let mut labels = config.get("Labels").and_then(Value::as_object).cloned().unwrap_or_default();
+        labels.extend(spec.labels.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
+        config.insert("Labels".to_owned(), labels.into());
+    }
+}
+
+/// Adds the entry of our layer. The history has one entry for each layer or none at all, so a
+/// base without history gets empty entries for its layers.
+fn add_history(root: &mut Map<String, Value>, entry: Option<Value>) -> Result<(), ImageError> {
+    let Some(entry) = entry else { return Ok(()) };
+    let diff_ids = root.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).and_then(Value::as_array);
+    let layers = diff_ids.map_or(0, Vec::len);
+    let history = root.entry("history").or_insert_with(|| json!([]));
+    if history.is_null() {
+        *history = json!([]);
+    }
+    let history = array(history)?;
+    if history.is_empty() {
+        history.extend((0..layers).map(|_| json!({})));
+    }
+    history.push(entry);
+    Ok(())
+}
+
+fn history_entry(spec: &AssembledSpec, created: &str) -> Value {
+    let places: Vec<&str> = spec.files.iter().map(|mapping| mapping.to.as_str()).collect();
+    json!({ "created": created, "created_by": format!("lambdactl: files {}", places.join(" ")) })
+}
+
+fn created(epoch: u64) -> Result<String, ImageError> {
+    let time = i64::try_from(epoch).ok().and_then(|epoch| OffsetDateTime::from_unix_timestamp(epoch).ok());
+    time.and_then(|time| time.format(&Rfc3339).ok()).ok_or_else(|| ImageError::Unsupported {
+        image: "assembled image".to_owned(),
+        problem: format!("{epoch} seconds since 1970 is not a time"),
+    })
+}
+
+fn object(value: &mut Value) -> Result<&mut Map<String, Value>, ImageError> {
+    if value.is_null() {
+        *value = json!({});
+    }
+    value.as_object_mut().ok_or_else(|| damaged("base", "its configuration has a member of the wrong type"))
+}
+
+fn array(value: &mut Value) -> Result<&mut Vec<Value>, ImageError> {
+    if value.is_null() {
+        *value = json!([]);
+    }
+    value.as_array_mut().ok_or_else(|| damaged("base", "its configuration has a member of the wrong type"))
+}
+
+/// Warns about directories that are symbolic links in most distributions: an entry for such a
+/// directory would replace the link, and with it hide what the base has there.
+fn warn_about_links(spec: &AssembledSpec, reporter: &SharedReporter) {
+    const LINKS: [&str; 6] = ["/bin/", "/lib/", "/lib64/", "/sbin/", "/var/run/", "/var/lock/"];
+    for mapping in &spec.files {
+        let to = format!("{}/", mapping.to.trim_end_matches('/'));
+        if let Some(link) = LINKS.iter().find(|link| to.starts_with(**link)) {
+            reporter.report(Event::Warning {
+                message: format!(
+                    "`{}`: `{}` is a symbolic link in most base images, and would be replaced by a directory",
+                    mapping.to,
+                    link.trim_end_matches('/')
+                ),
+                hint: Some("write the path it points to, such as `/usr/bin/…`".to_owned()),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "assembled_tests.rs"]
+mod tests;

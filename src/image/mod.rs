@@ -1,0 +1,67 @@
+//! Where layers come from: Docker Engine, OCI layout, archive, registry or plain files, all
+//! ending in one [`Image`] that a push or a check can read.
+//!
+//! An [`Image`] is sealed: one platform, one manifest whose digest is known, every layer
+//! compressed with gzip, every blob readable as often as a retry needs it. What is large stays
+//! on disk or at its registry; nothing here holds a layer in memory.
+
+pub mod archive;
+pub mod assembled;
+pub mod blob;
+mod elf;
+pub mod engine;
+pub mod error;
+pub mod gzip;
+pub mod layer;
+pub mod layout;
+pub mod registry;
+mod resolve;
+mod seal;
+mod spool;
+mod work;
+
+use bytes::Bytes;
+
+use crate::domain::digest::Digest;
+use crate::domain::manifest::{Descriptor, ImageConfig, Manifest, MediaType};
+
+pub use blob::BlobSource;
+pub use error::ImageError;
+
+/// One single-platform image that Lambda accepts, from whatever source.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The bytes of the manifest, exactly as they are pushed.
+    pub manifest_bytes: Bytes,
+    /// What those bytes say.
+    pub manifest: Manifest,
+    /// Media type the manifest is pushed under.
+    pub media_type: MediaType,
+    /// The bytes of the configuration blob.
+    pub config_bytes: Bytes,
+    /// What those bytes say.
+    pub config: ImageConfig,
+    /// The layers, lowest first, in the manifest's order.
+    pub layers: Vec<Layer>,
+}
+
+/// A compressed layer and where its bytes can be read.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Digest, size and media type as in the manifest.
+    pub descriptor: Descriptor,
+    /// Where the compressed bytes are.
+    pub source: BlobSource,
+}
+
+impl Image {
+    /// The digest of the manifest: what Lambda calls `CodeSha256`.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.manifest_bytes)
+    }
+
+    /// Bytes of all compressed layers.
+    pub fn compressed_size(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.descriptor.size).sum()
+    }
+}

@@ -1,0 +1,72 @@
+//! Images in a registry: the manifest is read, the layers stay there until somebody needs them.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+
+use super::blob::RegistryBlob;
+use super::layout::LARGEST_DOCUMENT;
+use super::resolve::{self, Blobs, Found, Request};
+use super::seal::damaged;
+use super::{BlobSource, Image, ImageError};
+use crate::domain::manifest::Descriptor;
+use crate::domain::platform::Architecture;
+use crate::domain::reference::{ImageReference, RepositoryName};
+use crate::event::SharedReporter;
+use crate::services::registry::{FetchedManifest, RegistryClient};
+
+/// Reads the image `reference` names, resolving an index to `architecture`.
+pub async fn read(
+    client: &RegistryClient,
+    reference: &ImageReference,
+    architecture: Option<Architecture>,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
+    let name = reference.to_string();
+    let repository = &reference.repository.name;
+    let manifest = client.manifest(repository, &reference.manifest_reference()).await?;
+    let manifest =
+        manifest.ok_or_else(|| ImageError::NotFound { image: name.clone(), available: Vec::new() })?;
+    let descriptor =
+        Descriptor::new(manifest.media_type.clone(), manifest.digest, manifest.bytes.len() as u64);
+    let blobs = RegistryBlobs { name: &name, client, repository, first: manifest };
+    resolve::open(&blobs, descriptor, Request { name: &name, architecture, reporter }).await
+}
+
+struct RegistryBlobs<'a> {
+    name: &'a str,
+    client: &'a RegistryClient,
+    repository: &'a RepositoryName,
+    /// The document the reference led to, which need not be read twice.
+    first: FetchedManifest,
+}
+
+impl RegistryBlobs<'_> {
+    fn missing(&self, descriptor: &Descriptor) -> ImageError {
+        ImageError::MissingBlob { image: self.name.to_owned(), digest: descriptor.digest }
+    }
+}
+
+impl Blobs for RegistryBlobs<'_> {
+    async fn document(&self, descriptor: &Descriptor) -> Result<Bytes, ImageError> {
+        if descriptor.digest == self.first.digest {
+            return Ok(self.first.bytes.clone());
+        }
+        if descriptor.media_type.is_index() || descriptor.media_type.is_manifest() {
+            let manifest = self.client.manifest(self.repository, &descriptor.digest.to_string()).await?;
+            return Ok(manifest.ok_or_else(|| self.missing(descriptor))?.bytes);
+        }
+        if descriptor.size > LARGEST_DOCUMENT {
+            return Err(damaged(self.name, format!("`{}` is too large for a document", descriptor.digest)));
+        }
+        let unreadable = |source| ImageError::Read { what: self.name.to_owned(), source };
+        let chunks = self.client.blob(self.repository, descriptor).await?;
+        let chunks: Vec<Bytes> = chunks.try_collect().await.map_err(unreadable)?;
+        Ok(chunks.concat().into())
+    }
+
+    async fn layer(&self, descriptor: &Descriptor) -> Result<Found, ImageError> {
+        let (client, repository) = (self.client.clone(), self.repository.clone());
+        let blob = RegistryBlob { client, repository, descriptor: descriptor.clone() };
+        Ok(Found::AsDescribed(BlobSource::Registry(blob)))
+    }
+}

@@ -1,0 +1,66 @@
+//! What a local cloud holds, seen without a server; and wiping it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use time::OffsetDateTime;
+
+use super::repository::Repository;
+use super::server::{SERVING_LOCK, announcement, lock_file};
+use super::store::{Store, StoreError, at};
+use super::{LocalError, LocalOptions, LocalRepository, LocalStatus, blob, lambda};
+
+/// Everything a local cloud keeps in its directory, besides its locks.
+const CONTENTS: [&str; 4] = ["documents", "blobs", "uploads", announcement::FILE];
+
+pub(super) fn status(options: &LocalOptions) -> Result<LocalStatus, LocalError> {
+    let directory = &options.directory;
+    let mut status = LocalStatus { directory: directory.clone(), ..LocalStatus::default() };
+    // Looking must not make one.
+    if !directory.join("documents").is_dir() {
+        return Ok(status);
+    }
+    let store = Store::open(directory)?;
+    status.endpoint = announcement::running(directory).map(|server| server.endpoint);
+    status.blob_bytes = blob::total_bytes(&store)?;
+    let now = OffsetDateTime::now_utc();
+    let (repositories, functions) = store.transaction(|tx| {
+        let mut functions = Vec::new();
+        for region in tx.folders("")? {
+            functions.extend(lambda::functions(tx, &region, now)?);
+        }
+        Ok::<_, StoreError>((Repository::everywhere(tx)?, functions))
+    })??;
+    status.functions = functions;
+    status.repositories = repositories
+        .into_iter()
+        .map(|Repository { region, name, images, .. }| LocalRepository { region, name, images: images.len() })
+        .collect();
+    Ok(status)
+}
+
+pub(super) fn reset(options: &LocalOptions) -> Result<(), LocalError> {
+    let directory = &options.directory;
+    if !directory.is_dir() {
+        return Ok(());
+    }
+    let serving = lock_file(directory, SERVING_LOCK)?;
+    if serving.try_lock().is_err() {
+        let endpoint = announcement::running(directory).map(|server| server.endpoint);
+        return Err(LocalError::InUse { directory: directory.clone(), endpoint });
+    }
+    // By name: the directory may have been given by mistake, and hold other things.
+    for name in CONTENTS {
+        remove(&directory.join(name))?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), LocalError> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error).into()),
+        _ => Ok(()),
+    }
+}

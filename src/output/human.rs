@@ -1,0 +1,186 @@
+//! For people at a terminal: a line that stays for everything that is done, and live lines for
+//! what is under way.
+
+use std::time::Duration;
+
+use super::live::FREE;
+use super::plan;
+use super::progress::{Progress, RunningStep, Transfer};
+use super::style::Style;
+use super::words::{clean, duration, fit, portion};
+use crate::domain::plan::Step;
+use crate::domain::size::ByteSize;
+use crate::domain::size::count;
+use crate::event::Event;
+
+/// Live lines appear for what takes longer than this.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How many of the builder's last lines are shown.
+const WINDOW: usize = 6;
+
+/// Columns of the longest step name.
+const NAMES: usize = 17;
+
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+
+/// Renders for people; pure, so that tests can look at every line.
+#[derive(Debug)]
+pub struct Human {
+    style: Style,
+    verbosity: u8,
+}
+
+impl Human {
+    /// Makes a renderer.
+    pub fn new(style: Style, verbosity: u8) -> Self {
+        Self { style, verbosity }
+    }
+
+    /// The lines that stay.
+    pub fn text(&self, event: &Event, width: usize) -> String {
+        let style = self.style;
+        match event {
+            Event::Steps(steps) => self.steps(steps, width),
+            Event::StepFinished { step, outcome, elapsed } => {
+                let elapsed = style.dim(&duration(*elapsed));
+                let mark = style.good("✓");
+                format!("{mark} {:NAMES$}  {}  {elapsed}\n", step.as_str(), clean(outcome))
+            }
+            // A whole policy statement may be among the changes; `plan` shows it in full.
+            Event::Planned(steps) => {
+                plan::block(steps, style).lines().map(|line| format!("{}\n", fit(line, width))).collect()
+            }
+            Event::BuildOutput(line) if self.verbosity > 0 => {
+                format!("{}\n", style.dim(&format!("  │ {}", clean(line))))
+            }
+            Event::FunctionStatus { function, status, elapsed } => {
+                let status = super::words::status(status);
+                let elapsed = style.dim(&format!("after {}", duration(*elapsed)));
+                format!("  {}: {status}  {elapsed}\n", clean(function))
+            }
+            Event::Retrying { what, attempt, after, because } => {
+                let mark = style.warn("!");
+                let (what, because, after) =
+                    (clean(what), clean(because.trim_end_matches('.')), duration(*after));
+                format!("{mark} {what}: attempt {attempt} failed: {because}; again in {after}\n")
+            }
+            Event::Warning { message, hint } => {
+                let warning = format!("{} {}\n", style.warn("warning:"), clean(message));
+                match hint {
+                    Some(hint) => format!("{warning}  {} {}\n", style.hint("hint:"), clean(hint)),
+                    None => warning,
+                }
+            }
+            Event::Detail(text) if self.verbosity > 0 => format!("{}\n", style.dim(&clean(text))),
+            Event::BlobFinished { digest, size, reused } if self.verbosity > 0 => {
+                let what = if *reused { "already there" } else { "sent" };
+                format!("{}\n", style.dim(&format!("  {} {what}, {}", digest.short(), ByteSize(*size))))
+            }
+            // What is under way is shown live.
+            Event::StepStarted { .. }
+            | Event::BuildOutput(_)
+            | Event::TransferStarted { .. }
+            | Event::BlobStarted { .. }
+            | Event::BlobProgress { .. }
+            | Event::BlobFinished { .. }
+            | Event::ImageProgress { .. }
+            | Event::Detail(_) => String::new(),
+        }
+    }
+
+    /// The announcement of the steps, broken between steps.
+    fn steps(&self, steps: &[Step], width: usize) -> String {
+        let mut lines = vec!["Steps: ".to_owned()];
+        for (index, step) in steps.iter().enumerate() {
+            let arrow = if index + 1 < steps.len() { " → " } else { "" };
+            let next = format!("{step}{arrow}");
+            match lines.last_mut() {
+                Some(line) if console::measure_text_width(&format!("{line}{next}")) <= width => {
+                    line.push_str(&next);
+                }
+                _ => lines.push(format!("       {next}")),
+            }
+        }
+        lines.iter().map(|line| format!("{}\n", self.style.dim(line.trim_end()))).collect()
+    }
+
+    /// The lines that change, at `now`, none wider than `width`.
+    pub fn live(&self, progress: &Progress, now: Duration, width: usize) -> Vec<String> {
+        let width = width.saturating_sub(FREE);
+        let frame = SPINNER[(now.as_millis() / 100) as usize % SPINNER.len()];
+        let mut lines = Vec::new();
+        for running in &progress.running {
+            if now.saturating_sub(running.since) < PATIENCE {
+                continue;
+            }
+            lines.push(fit(&self.running(running, progress, frame, now), width));
+            if running.step == Step::Build && self.verbosity == 0 {
+                let skipped = progress.output.len().saturating_sub(WINDOW);
+                lines.extend(
+                    progress
+                        .output
+                        .iter()
+                        .skip(skipped)
+                        .map(|line| self.style.dim(&fit(&format!("  │ {}", clean(line)), width))),
+                );
+            }
+        }
+        lines
+    }
+
+    fn running(&self, running: &RunningStep, progress: &Progress, frame: &str, now: Duration) -> String {
+        let elapsed = duration(now.saturating_sub(running.since));
+        let subject = match (&progress.transfer, running.step) {
+            (Some(transfer), Step::Image) => self.transfer(transfer, now),
+            (_, step) => match progress.busy_with(step) {
+                Some(busy) => format!("{}  {busy}", clean(&running.subject)),
+                None => clean(&running.subject),
+            },
+        };
+        let (frame, elapsed) = (self.style.hint(frame), self.style.dim(&elapsed));
+        // The time stands before what may be cut off.
+        format!("{frame} {:NAMES$}  {elapsed}  {subject}", running.step.as_str())
+    }
+
+    fn transfer(&self, transfer: &Transfer, now: Duration) -> String {
+        let sent = transfer.sent();
+        let mut parts = Vec::new();
+        if let Some(total) = transfer.total.filter(|total| *total > 0) {
+            const CELLS: u64 = 10;
+            let full = (sent.min(total) * CELLS / total) as usize;
+            let empty = CELLS as usize - full;
+            parts.push(format!(
+                "{}{}",
+                self.style.good(&"━".repeat(full)),
+                self.style.dim(&"╌".repeat(empty))
+            ));
+        }
+        parts.push(portion(sent, transfer.total));
+        if let Some(rate) = transfer.rate(now) {
+            parts.push(format!("{}/s", ByteSize(rate)));
+        }
+        let layers = count(transfer.layers.max(transfer.arrived), "layer");
+        parts.push(format!("{}/{layers}", transfer.arrived));
+        parts.join("  ")
+    }
+
+    /// What failed: the steps that were under way.
+    pub fn failure(&self, progress: &Progress, now: Duration) -> String {
+        let style = self.style;
+        progress
+            .running
+            .iter()
+            .map(|running| {
+                let elapsed = style.dim(&duration(now.saturating_sub(running.since)));
+                let (mark, step) = (style.bad("✗"), running.step.as_str());
+                format!("{mark} {step:NAMES$}  {}  {elapsed}\n", clean(&running.subject))
+            })
+            .collect()
+    }
+
+    /// Tells whether the builder's lines were shown for good when they came.
+    pub(super) fn keeps_build_output(&self) -> bool {
+        self.verbosity > 0
+    }
+}

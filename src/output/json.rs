@@ -1,0 +1,120 @@
+//! One JSON object a line on standard output, each with its `reason` in kebab-case.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::plan;
+use super::words::clean;
+use crate::domain::digest::Digest;
+use crate::domain::function::FunctionStatus;
+use crate::event::Event;
+
+/// Progress of one thing is told at most this often.
+const PACE: Duration = Duration::from_secs(1);
+
+/// Renders events as JSON lines.
+#[derive(Debug)]
+pub struct Json {
+    verbosity: u8,
+    blobs: BTreeMap<Digest, Duration>,
+    image: Option<Duration>,
+}
+
+/// One object as a line.
+pub fn line(value: &Value) -> String {
+    format!("{value}\n")
+}
+
+/// A time span as milliseconds.
+pub(super) fn milliseconds(span: Duration) -> Value {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).into()
+}
+
+/// The members of a status, as every object that has one shows them.
+pub(super) fn status_members(status: &FunctionStatus) -> Vec<(&'static str, Value)> {
+    vec![
+        ("state", status.state.as_ref().map(|state| state.as_str()).into()),
+        ("state_reason_code", status.state_reason_code.clone().into()),
+        ("state_reason", status.state_reason.clone().into()),
+        ("last_update_status", status.last_update_status.as_ref().map(|update| update.as_str()).into()),
+        ("last_update_status_reason_code", status.last_update_status_reason_code.clone().into()),
+        ("last_update_status_reason", status.last_update_status_reason.clone().into()),
+    ]
+}
+
+/// Adds members to an object.
+pub(super) fn extended(mut object: Value, members: Vec<(&'static str, Value)>) -> Value {
+    if let Value::Object(map) = &mut object {
+        map.extend(members.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    }
+    object
+}
+
+impl Json {
+    /// Makes a renderer.
+    pub fn new(verbosity: u8) -> Self {
+        Self { verbosity, blobs: BTreeMap::new(), image: None }
+    }
+
+    /// The line for an event, or nothing where it says too little too often.
+    pub fn text(&mut self, event: &Event, now: Duration) -> String {
+        self.value(event, now).map(|value| line(&value)).unwrap_or_default()
+    }
+
+    fn value(&mut self, event: &Event, now: Duration) -> Option<Value> {
+        let due = |last: Option<Duration>| last.is_none_or(|last| now.saturating_sub(last) >= PACE);
+        Some(match event {
+            Event::Steps(steps) => json!({ "reason": "steps", "steps": steps }),
+            Event::StepStarted { step, subject } => {
+                json!({ "reason": "step-started", "step": step, "subject": subject })
+            }
+            Event::StepFinished { step, outcome, elapsed } => json!({
+                "reason": "step-finished", "step": step, "outcome": outcome,
+                "elapsed_ms": milliseconds(*elapsed),
+            }),
+            Event::Planned(steps) => json!({ "reason": "planned", "steps": plan::to_json(steps) }),
+            Event::BuildOutput(line) => json!({ "reason": "build-output", "line": clean(line) }),
+            Event::TransferStarted { layers, bytes } => {
+                json!({ "reason": "transfer-started", "layers": layers, "bytes": bytes })
+            }
+            Event::BlobStarted { digest, size } => {
+                self.blobs.insert(*digest, now);
+                json!({ "reason": "blob-started", "digest": digest, "size": size })
+            }
+            Event::BlobProgress { digest, sent } => {
+                if !due(self.blobs.get(digest).copied()) {
+                    return None;
+                }
+                self.blobs.insert(*digest, now);
+                json!({ "reason": "blob-progress", "digest": digest, "sent": sent })
+            }
+            Event::BlobFinished { digest, size, reused } => {
+                self.blobs.remove(digest);
+                json!({ "reason": "blob-finished", "digest": digest, "size": size, "reused": reused })
+            }
+            Event::ImageProgress { activity, bytes, total } => {
+                if !due(self.image) {
+                    return None;
+                }
+                self.image = Some(now);
+                json!({ "reason": "image-progress", "activity": activity, "bytes": bytes, "total": total })
+            }
+            Event::Retrying { what, attempt, after, because } => json!({
+                "reason": "retrying", "what": what, "attempt": attempt,
+                "after_ms": milliseconds(*after), "because": because,
+            }),
+            Event::FunctionStatus { function, status, elapsed } => {
+                let mut members = status_members(status);
+                members.push(("elapsed_ms", milliseconds(*elapsed)));
+                extended(json!({ "reason": "function-status", "function": function }), members)
+            }
+            Event::Warning { message, hint } => {
+                json!({ "reason": "warning", "message": message, "hint": hint })
+            }
+            Event::Detail(_) if self.verbosity == 0 => return None,
+            Event::Detail(text) => json!({ "reason": "detail", "message": text }),
+        })
+    }
+}

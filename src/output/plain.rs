@@ -1,0 +1,139 @@
+//! One line a transition: for logs, pipes and people who want nothing to move.
+
+use std::time::Duration;
+
+use super::plan;
+use super::progress::Progress;
+use super::words::{clean, duration};
+use crate::domain::plan::Step;
+use crate::domain::size::ByteSize;
+use crate::domain::size::count;
+use crate::event::Event;
+
+/// How often a sign of life is thought about.
+pub(super) const PACE: Duration = Duration::from_secs(1);
+
+/// A sign of life is given after this much silence; 15 s are promised.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Renders plain lines.
+#[derive(Debug)]
+pub struct Plain {
+    verbosity: u8,
+    last: Duration,
+}
+
+impl Plain {
+    /// Makes a renderer.
+    pub fn new(verbosity: u8) -> Self {
+        Self { verbosity, last: Duration::ZERO }
+    }
+
+    /// The lines for an event.
+    pub fn text(&mut self, event: &Event, now: Duration) -> String {
+        let lines = self.lines(event);
+        if !lines.is_empty() {
+            self.last = now;
+        }
+        lines.iter().map(|line| format!("{}\n", clean(line).trim_end())).collect()
+    }
+
+    fn lines(&self, event: &Event) -> Vec<String> {
+        let one = |line: String| vec![line];
+        match event {
+            Event::Steps(steps) => {
+                let names: Vec<_> = steps.iter().map(|step| step.as_str()).collect();
+                one(format!("steps: {}", names.join(", ")))
+            }
+            Event::StepStarted { step, subject } => one(format!("{step}: {subject}")),
+            Event::StepFinished { step, outcome, elapsed } => {
+                one(format!("{step}: done in {}: {outcome}", duration(*elapsed)))
+            }
+            Event::Planned(steps) => plan::lines(steps).map(|line| format!("plan: {line}")).collect(),
+            Event::BuildOutput(line) => one(format!("build | {line}")),
+            Event::TransferStarted { layers, bytes } => {
+                let size = bytes.map(|bytes| format!(", {}", ByteSize(bytes))).unwrap_or_default();
+                one(format!("{}: {} to send{size}", Step::Image, count(*layers, "layer")))
+            }
+            Event::BlobFinished { digest, size, reused } => {
+                let what = if *reused { "already there" } else { "sent" };
+                one(format!("{}: {} {what}, {}", Step::Image, digest.short(), ByteSize(*size)))
+            }
+            Event::Retrying { what, attempt, after, because } => one(format!(
+                "retry: {what}: attempt {attempt} failed: {}; again in {}",
+                because.trim_end_matches('.'),
+                duration(*after)
+            )),
+            Event::FunctionStatus { function, status, elapsed } => one(format!(
+                "{}: {function}: {} after {}",
+                Step::Watch,
+                super::words::status(status),
+                duration(*elapsed)
+            )),
+            Event::Warning { message, hint } => {
+                let mut lines = one(format!("warning: {message}"));
+                lines.extend(hint.as_ref().map(|hint| format!("  hint: {hint}")));
+                lines
+            }
+            Event::Detail(text) if self.verbosity > 0 => one(text.clone()),
+            Event::Detail(_)
+            | Event::BlobStarted { .. }
+            | Event::BlobProgress { .. }
+            | Event::ImageProgress { .. } => Vec::new(),
+        }
+    }
+
+    /// A sign of life for every step under way, if it has been quiet for long.
+    pub fn heartbeat(&mut self, progress: &Progress, now: Duration) -> String {
+        if now.saturating_sub(self.last) < SILENCE || progress.running.is_empty() {
+            return String::new();
+        }
+        self.last = now;
+        let mut text = String::new();
+        for running in &progress.running {
+            let elapsed = duration(now.saturating_sub(running.since));
+            let busy = progress.busy_with(running.step).map(|busy| format!(": {busy}")).unwrap_or_default();
+            text += &format!("{}\n", clean(&format!("{}: still going after {elapsed}{busy}", running.step)));
+        }
+        text
+    }
+
+    /// What failed: the steps that were under way.
+    pub fn failure(&self, progress: &Progress, now: Duration) -> String {
+        progress
+            .running
+            .iter()
+            .map(|running| {
+                let elapsed = duration(now.saturating_sub(running.since));
+                format!("{}: not finished after {elapsed}\n", running.step)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_step_gives_a_sign_of_life_and_a_short_one_does_not() {
+        let at = Duration::from_secs;
+        let mut plain = Plain::new(0);
+        let mut progress = Progress::default();
+        let event = Event::StepStarted { step: Step::Build, subject: "Dockerfile".to_owned() };
+        assert_eq!(plain.text(&event, at(1)), "build: Dockerfile\n");
+        progress.apply(&event, at(1));
+        assert_eq!(plain.heartbeat(&progress, at(5)), "");
+        assert_eq!(plain.heartbeat(&progress, at(11)), "build: still going after 10.0s\n");
+        assert_eq!(plain.heartbeat(&progress, at(12)), "", "the sign itself breaks the silence");
+        let work = Event::ImageProgress { activity: "exporting", bytes: 5_000_000, total: None };
+        assert_eq!(plain.text(&work, at(15)), "");
+        progress.apply(&work, at(15));
+        assert_eq!(plain.heartbeat(&progress, at(21)), "build: still going after 20.0s: exporting 5.0 MB\n");
+    }
+
+    #[test]
+    fn nothing_under_way_says_nothing() {
+        assert_eq!(Plain::new(0).heartbeat(&Progress::default(), Duration::from_secs(600)), "");
+    }
+}

@@ -1,0 +1,142 @@
+//! What the commands of the local cloud show.
+
+use serde_json::{Value, json};
+
+use crate::domain::size::ByteSize;
+use crate::domain::size::count;
+use crate::output::style::Style;
+
+/// The result of one of the commands of the local cloud.
+#[derive(Clone, Debug)]
+pub enum LocalReport {
+    /// `local serve`: what to export to talk to it.
+    Serving {
+        /// Its endpoint.
+        endpoint: String,
+        /// Names and values to export, the endpoint first.
+        exports: Vec<(&'static str, String)>,
+    },
+    /// `local status`
+    Status {
+        /// Its directory.
+        directory: String,
+        /// The endpoint of a running server.
+        endpoint: Option<String>,
+        /// Bytes of all blobs.
+        blob_bytes: u64,
+        /// Its functions.
+        functions: Vec<LocalFunctionRow>,
+        /// Its repositories.
+        repositories: Vec<LocalRepositoryRow>,
+    },
+    /// `local reset`
+    Reset {
+        /// What was wiped.
+        directory: String,
+    },
+}
+
+/// A function of the local cloud.
+#[derive(Clone, Debug)]
+pub struct LocalFunctionRow {
+    /// Its region.
+    pub region: String,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: String,
+    /// The digest of its image.
+    pub image_digest: String,
+}
+
+/// A repository of the local cloud.
+#[derive(Clone, Debug)]
+pub struct LocalRepositoryRow {
+    /// Its region.
+    pub region: String,
+    /// Its name.
+    pub name: String,
+    /// How many manifests it holds.
+    pub images: usize,
+}
+
+impl LocalReport {
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Self::Serving { endpoint, exports } => json!({
+                "reason": "local-serving",
+                "endpoint": endpoint,
+                "environment": exports.iter().map(|(n, v)| ((*n).to_owned(), Value::from(v.clone())))
+                    .collect::<serde_json::Map<_, _>>(),
+            }),
+            Self::Status { directory, endpoint, blob_bytes, functions, repositories } => json!({
+                "reason": "local-status",
+                "directory": directory,
+                "endpoint": endpoint,
+                "blob_bytes": blob_bytes,
+                "functions": functions.iter().map(|function| json!({
+                    "region": function.region, "name": function.name, "state": function.state,
+                    "image_digest": function.image_digest,
+                })).collect::<Vec<_>>(),
+                "repositories": repositories.iter().map(|repository| json!({
+                    "region": repository.region, "name": repository.name, "images": repository.images,
+                })).collect::<Vec<_>>(),
+            }),
+            Self::Reset { directory } => json!({ "reason": "local-reset", "directory": directory }),
+        }
+    }
+
+    pub(super) fn to_text(&self, style: &Style) -> String {
+        match self {
+            Self::Serving { exports, .. } => {
+                exports.iter().map(|(name, value)| format!("export {name}={value}\n")).collect()
+            }
+            Self::Status { directory, endpoint, blob_bytes, functions, repositories } => {
+                let server = endpoint.as_deref().unwrap_or("not running");
+                let mut text = format!("{}\n", style.strong("Local cloud"));
+                for (label, value) in [
+                    ("directory", directory.as_str()),
+                    ("server", server),
+                    ("blobs", &ByteSize(*blob_bytes).to_string()),
+                ] {
+                    text += &format!("  {label:10}  {value}\n");
+                }
+                let function = |f: &LocalFunctionRow| {
+                    [f.region.clone(), f.name.clone(), f.state.clone(), f.image_digest.clone()]
+                };
+                text += &table("Functions", functions.iter().map(function), style);
+                let repository = |r: &LocalRepositoryRow| {
+                    [r.region.clone(), r.name.clone(), count(r.images, "image"), String::new()]
+                };
+                text += &table("Repositories", repositories.iter().map(repository), style);
+                text
+            }
+            Self::Reset { .. } => String::new(),
+        }
+    }
+
+    pub(super) fn epilogue(&self) -> String {
+        match self {
+            Self::Serving { endpoint, .. } => {
+                format!("the local cloud listens on {endpoint}; Ctrl-C ends it, its state stays\n")
+            }
+            Self::Status { .. } => String::new(),
+            Self::Reset { directory } => format!("wiped {directory}\n"),
+        }
+    }
+}
+
+fn table(title: &str, rows: impl Iterator<Item = [String; 4]>, style: &Style) -> String {
+    let rows: Vec<_> = rows.collect();
+    let mut text = format!("{}\n", style.strong(title));
+    if rows.is_empty() {
+        return text + "  (none)\n";
+    }
+    let widths: Vec<usize> =
+        (0..4).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default()).collect();
+    for row in rows {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text += &format!("  {}\n", cells.join("  ").trim_end());
+    }
+    text
+}

@@ -1,0 +1,150 @@
+//! The results of commands: what goes to standard output, and the last words on standard error.
+
+pub mod deployment;
+pub mod function;
+pub mod local;
+pub mod policy;
+
+use serde_json::{Value, json};
+
+use super::plan;
+use super::style::Style;
+use crate::domain::digest::Digest;
+use crate::domain::function::Function;
+use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
+use crate::domain::size::ByteSize;
+pub use local::LocalReport;
+pub use policy::PolicyView;
+
+/// What a command came to.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// `deploy`
+    Deployment {
+        /// What was done.
+        deployment: Box<Deployment>,
+        /// Commands to type next, each with what it does.
+        next: Vec<NextStep>,
+    },
+    /// `plan`
+    Plan {
+        /// The function it is about.
+        function: String,
+        /// The steps.
+        steps: Vec<PlannedStep>,
+    },
+    /// `build`
+    Build {
+        /// The manifest's digest.
+        digest: Digest,
+        /// Compressed bytes of all layers.
+        compressed_size: u64,
+        /// Number of layers.
+        layers: usize,
+        /// What it runs on: `linux/arm64`.
+        platform: String,
+    },
+    /// `push`
+    Push(PushedImage),
+    /// `watch`
+    Watch(Box<Function>),
+    /// `status`
+    Status {
+        /// The function.
+        function: Box<Function>,
+        /// The commit its image says it was made from.
+        source_commit: Option<String>,
+    },
+    /// `policy show` and `policy ensure`
+    Policy(PolicyView),
+    /// `local …`
+    Local(LocalReport),
+}
+
+/// A command to type next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextStep {
+    /// The whole command.
+    pub command: String,
+    /// What it does, in a few words.
+    pub purpose: &'static str,
+}
+
+impl Outcome {
+    /// The object that is the last line in JSON.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Deployment { deployment, .. } => deployment::to_json(deployment),
+            Self::Plan { function, steps, .. } => json!({
+                "reason": "plan", "function_name": function, "pending": plan::is_pending(steps),
+                "steps": plan::to_json(steps),
+            }),
+            Self::Build { digest, compressed_size, layers, platform } => json!({
+                "reason": "build", "image_digest": digest, "platform": platform, "layers": layers,
+                "compressed_size": compressed_size,
+            }),
+            Self::Push(image) => json!({
+                "reason": "push",
+                "image_uri": deployment::image_uri(image),
+                "image_digest": image.digest,
+                "bytes_uploaded": image.transfer.bytes_uploaded,
+                "layers_uploaded": image.transfer.layers_uploaded,
+                "layers_reused": image.transfer.layers_reused,
+            }),
+            Self::Watch(function) => function::to_json("watch", function),
+            Self::Status { function, source_commit } => {
+                function::status_to_json(function, source_commit.as_deref())
+            }
+            Self::Policy(view) => view.to_json(),
+            Self::Local(report) => report.to_json(),
+        }
+    }
+
+    /// What goes to standard output for people and scripts.
+    pub fn to_text(&self, style: &Style) -> String {
+        match self {
+            Self::Deployment { deployment, .. } => format!("{}\n", deployment.function_arn),
+            Self::Plan { steps, .. } => plan::block(steps, *style),
+            Self::Build { digest, .. } => format!("{digest}\n"),
+            Self::Push(image) => format!("{}\n", deployment::image_uri(image)),
+            Self::Watch(function) => format!("{}\n", function.arn),
+            Self::Status { function, source_commit } => {
+                function::block(function, source_commit.as_deref(), style)
+            }
+            Self::Policy(view) => view.to_text(style),
+            Self::Local(report) => report.to_text(style),
+        }
+    }
+
+    /// A few words for the case that a later part is interrupted.
+    pub fn short(&self) -> Option<String> {
+        match self {
+            Self::Deployment { deployment, .. } => Some(format!("{} is deployed", deployment.function_name)),
+            _ => None,
+        }
+    }
+
+    /// The last words on standard error: what it came to and what to do next.
+    pub fn epilogue(&self, style: &Style) -> String {
+        match self {
+            Self::Deployment { deployment, next } => deployment::epilogue(deployment, next, style),
+            Self::Plan { steps, .. } if plan::is_pending(steps) => {
+                let command = style.strong("lambdactl deploy");
+                format!("\n{}: `{command}` with the same options takes them\n", plan::summary(steps))
+            }
+            Self::Plan { steps, .. } => format!("\n{}\n", plan::summary(steps)),
+            Self::Build { compressed_size, layers, platform, .. } => {
+                let layers = crate::domain::size::count(*layers, "layer");
+                format!("built for {platform}: {layers}, {} compressed\n", ByteSize(*compressed_size))
+            }
+            Self::Push(image) => format!("{}\n", deployment::transfer(image)),
+            Self::Watch(function) => {
+                let status = super::words::status(&function.status);
+                format!("{} {} has settled: {status}\n", style.good("✓"), function.name)
+            }
+            Self::Status { .. } => String::new(),
+            Self::Policy(view) => view.epilogue(),
+            Self::Local(report) => report.epilogue(),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The story of a deployment, one stage a file: observe → build → plan → apply → watch.
+//!
+//! `spec + image + observed → DeployPlan::between (pure) → apply → Deployment`. `plan` and
+//! `deploy` share everything up to the first write. `cli` calls one function a verb here.
+
+mod apply;
+mod build;
+mod cloud;
+mod deploy;
+mod error;
+mod live;
+mod observe;
+mod plan;
+mod policy;
+mod preflight;
+mod progress;
+pub mod push;
+mod reason;
+mod refusal;
+mod tokens;
+mod watch;
+
+use std::time::Duration;
+
+use crate::domain::function::Function;
+use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
+use crate::domain::reference::{RepositoryUri, Tag};
+use crate::domain::spec::DeploySpec;
+use crate::image::Image;
+
+pub use cloud::Cloud;
+pub use error::{ErrorKind, PipelineError};
+pub use live::Live;
+pub use progress::{Progress, Written};
+pub use reason::meaning as meaning_of_reason;
+pub use refusal::Refusal;
+
+/// How far `deploy` goes.
+#[derive(Clone, Debug)]
+pub struct DeployOptions {
+    /// Make the execution role where it does not exist; the local cloud always does.
+    pub create_role: bool,
+    /// Return without waiting for the function to settle.
+    pub no_wait: bool,
+    /// How long to wait for the function to settle, and for an update in progress to end.
+    pub wait_timeout: Duration,
+    /// Tag for the pushed manifest, besides its digest.
+    pub tag: Option<Tag>,
+}
+
+/// A repository's policy, and what it means for Lambda.
+#[derive(Clone, Debug)]
+pub struct PolicyReport {
+    /// The repository.
+    pub repository: RepositoryUri,
+    /// The policy's text as it is now; `None` where there is none.
+    pub text: Option<String>,
+    /// Whether Lambda may pull for this function.
+    pub allows_lambda: bool,
+    /// In words: why, or why not.
+    pub explanation: String,
+    /// `policy ensure` only: whether the policy was changed.
+    pub changed: bool,
+    /// The statements that let Lambda pull, as a text to hand to the repository's owner.
+    pub statements: String,
+    /// The caller's account, which is the function's.
+    pub account: String,
+    /// The account that owns the repository.
+    pub repository_account: String,
+}
+
+impl Cloud {
+    /// Observes, builds and plans; nothing is written.
+    pub async fn plan(
+        &self,
+        spec: &DeploySpec,
+        options: &DeployOptions,
+    ) -> Result<Vec<PlannedStep>, PipelineError> {
+        Ok(deploy::prepare(self, spec, options, deploy::Goal::Plan).await?.plan.steps)
+    }
+
+    /// Takes the function from source to live.
+    pub async fn deploy(
+        &self,
+        spec: &DeploySpec,
+        options: &DeployOptions,
+    ) -> Result<Deployment, PipelineError> {
+        deploy::deploy(self, spec, options).await
+    }
+
+    /// Builds, assembles or reads the image. Needs no AWS account unless the base is in ECR.
+    pub async fn build(&self, spec: &DeploySpec) -> Result<Image, PipelineError> {
+        build::image(self, spec, spec.function.architecture).await
+    }
+
+    /// Builds the image and puts it into its repository.
+    pub async fn push(&self, spec: &DeploySpec, tag: Option<&Tag>) -> Result<PushedImage, PipelineError> {
+        deploy::push(self, spec, tag).await
+    }
+
+    /// Follows a function (name or ARN) until it settles.
+    ///
+    /// # Errors
+    /// A function that settles in failure is [`PipelineError::FunctionFailed`]; the end of the
+    /// time is [`PipelineError::TimedOut`].
+    pub async fn watch(&self, function: &str, timeout: Duration) -> Result<Function, PipelineError> {
+        self.session().region()?;
+        let wait = watch::Wait { function, timeout, stale_revision: None, may_be_missing: false };
+        Ok(watch::succeeded(watch::settled(self, wait).await?)?.function)
+    }
+
+    /// What is live.
+    pub async fn status(&self, function: &str) -> Result<Live, PipelineError> {
+        live::status(self, function).await
+    }
+
+    /// Reads and explains the repository policy.
+    pub async fn policy_show(&self, spec: &DeploySpec) -> Result<PolicyReport, PipelineError> {
+        policy::show(self, spec).await
+    }
+
+    /// Lets Lambda pull, keeping every other statement.
+    pub async fn policy_ensure(&self, spec: &DeploySpec) -> Result<PolicyReport, PipelineError> {
+        policy::ensure(self, spec).await
+    }
+}

@@ -1,0 +1,166 @@
+//! Puts an image into a repository: what is there is not sent, the manifest goes last, and its
+//! digest is read back.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::domain::digest::Digest;
+use crate::domain::manifest::Descriptor;
+use crate::domain::plan::{PushedImage, Transfer};
+use crate::domain::reference::{RepositoryUri, Tag};
+use crate::event::{Event, SharedReporter};
+use crate::image::{BlobSource, Image};
+use crate::services::registry::{RegistryClient, RegistryError};
+
+/// How many blobs are sent at a time. One upload does not fill a fast link to ECR, and many at
+/// once make it reset connections.
+const UPLOADS: usize = 4;
+/// How many questions are asked at a time.
+const CHECKS: usize = 8;
+
+/// How long to wait before asking again for a manifest that was just stored and is not found.
+const READ_BACK: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(2)];
+
+/// Pushes `image`; the manifest is stored by digest, and under `tag` where one is given.
+pub async fn push(
+    client: &RegistryClient,
+    repository: &RepositoryUri,
+    tag: Option<&Tag>,
+    image: &Image,
+    reporter: &SharedReporter,
+) -> Result<PushedImage, RegistryError> {
+    let push = Push { client, repository, image, reporter };
+    let digest = image.digest();
+    let pushed = |transfer| PushedImage { repository: repository.clone(), digest, transfer };
+    // A tag that is right already says that everything is there: one question is enough.
+    let tagged = match tag {
+        Some(tag) => push.digest_of(tag.as_str()).await? == Some(digest),
+        None => false,
+    };
+    let complete = tagged || push.digest_of(&digest.to_string()).await? == Some(digest);
+    if complete {
+        let transfer = push.nothing_to_send();
+        if let Some(tag) = tag.filter(|_| !tagged) {
+            push.put_manifest(tag.as_str()).await?;
+        }
+        return Ok(pushed(transfer));
+    }
+    let transfer = push.blobs().await?;
+    push.put_manifest(&digest.to_string()).await?;
+    if let Some(tag) = tag {
+        push.put_manifest(tag.as_str()).await?;
+    }
+    Ok(pushed(transfer))
+}
+
+struct Push<'a> {
+    client: &'a RegistryClient,
+    repository: &'a RepositoryUri,
+    image: &'a Image,
+    reporter: &'a SharedReporter,
+}
+
+/// A blob of the image, and whether it is a layer.
+struct Blob {
+    descriptor: Descriptor,
+    source: BlobSource,
+    is_layer: bool,
+}
+
+impl Push<'_> {
+    async fn digest_of(&self, reference: &str) -> Result<Option<Digest>, RegistryError> {
+        self.client.manifest_digest(&self.repository.name, reference).await
+    }
+
+    /// Every blob once, the configuration among them.
+    fn distinct(&self) -> Vec<Blob> {
+        let config = Blob {
+            descriptor: self.image.manifest.config.clone(),
+            source: BlobSource::Memory(self.image.config_bytes.clone()),
+            is_layer: false,
+        };
+        let layers = self.image.layers.iter().map(|layer| Blob {
+            descriptor: layer.descriptor.clone(),
+            source: layer.source.clone(),
+            is_layer: true,
+        });
+        let mut seen = HashSet::new();
+        layers.chain([config]).filter(|blob| seen.insert(blob.descriptor.digest)).collect()
+    }
+
+    fn nothing_to_send(&self) -> Transfer {
+        self.reporter.report(Event::TransferStarted { layers: 0, bytes: Some(0) });
+        self.distinct().iter().for_each(|blob| self.finished(blob, true));
+        Transfer { layers_reused: self.image.layers.len(), ..Transfer::default() }
+    }
+
+    /// Sends the blobs that are not there.
+    async fn blobs(&self) -> Result<Transfer, RegistryError> {
+        let mut missing = self.missing().await?;
+        // The largest first: the last to finish should not have started last.
+        missing.sort_by_key(|blob| std::cmp::Reverse(blob.descriptor.size));
+        let bytes = missing.iter().map(|blob| blob.descriptor.size).sum();
+        let layers = missing.iter().filter(|blob| blob.is_layer).count();
+        self.reporter.report(Event::TransferStarted { layers, bytes: Some(bytes) });
+        let uploads: Vec<_> = missing.into_iter().map(|blob| self.upload(blob)).collect();
+        stream::iter(uploads).buffer_unordered(UPLOADS).try_collect::<()>().await?;
+        Ok(Transfer {
+            bytes_uploaded: bytes,
+            layers_uploaded: layers,
+            layers_reused: self.image.layers.len() - layers,
+        })
+    }
+
+    async fn missing(&self) -> Result<Vec<Blob>, RegistryError> {
+        let check = |blob: Blob| async move {
+            let there = self.client.has_blob(&self.repository.name, &blob.descriptor.digest).await?;
+            if there {
+                self.finished(&blob, true);
+            }
+            Ok::<_, RegistryError>((!there).then_some(blob))
+        };
+        let checks: Vec<_> = self.distinct().into_iter().map(check).collect();
+        let missing: Vec<Option<Blob>> = stream::iter(checks).buffered(CHECKS).try_collect().await?;
+        Ok(missing.into_iter().flatten().collect())
+    }
+
+    async fn upload(&self, blob: Blob) -> Result<(), RegistryError> {
+        let Descriptor { digest, size, .. } = blob.descriptor;
+        self.reporter.report(Event::BlobStarted { digest, size });
+        self.client.upload_blob(&self.repository.name, &blob.descriptor, &blob.source).await?;
+        self.finished(&blob, false);
+        Ok(())
+    }
+
+    fn finished(&self, blob: &Blob, reused: bool) {
+        let Descriptor { digest, size, .. } = blob.descriptor;
+        self.reporter.report(Event::BlobFinished { digest, size, reused });
+    }
+
+    /// Stores the manifest under `reference` and reads its digest back.
+    async fn put_manifest(&self, reference: &str) -> Result<(), RegistryError> {
+        let Image { media_type, manifest_bytes, .. } = self.image;
+        let name = &self.repository.name;
+        let expected = self.client.put_manifest(name, reference, media_type, manifest_bytes.clone()).await?;
+        let subject = format!("{}@{reference}", self.repository);
+        for (attempt, pause) in (1..).zip(READ_BACK) {
+            match self.digest_of(reference).await? {
+                Some(actual) if actual == expected => return Ok(()),
+                Some(actual) => return Err(RegistryError::Digest { subject, expected, actual }),
+                None => {}
+            }
+            // A large registry is many machines, and not all of them know at once.
+            self.reporter.report(Event::Retrying {
+                what: format!("check manifest `{reference}`"),
+                attempt,
+                after: pause,
+                because: "it was stored, but is not found yet".to_owned(),
+            });
+            tokio::time::sleep(pause).await;
+        }
+        Err(RegistryError::Vanished { subject })
+    }
+}

@@ -1,0 +1,198 @@
+//! Connects to an engine, agrees on the version of its API, and sees which builder it has.
+//! Called by `DockerEngine::connect`.
+
+use std::error::Error as StdError;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use bollard::errors::Error as BollardError;
+use bollard::models::SystemVersion;
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use super::discovery::{Candidate, Endpoint};
+use super::{Builder, DockerError};
+
+/// How long one request may take until its answer begins. An upload or a build counts whole,
+/// so this is a day; connections that break are noticed anyway.
+const REQUEST_TIMEOUT_SECONDS: u64 = 24 * 60 * 60;
+
+/// How long an engine may take to greet. ssh may have to ask for a password first.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(20);
+const SSH_GREETING_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Tries one candidate.
+pub(super) async fn connect(candidate: &Candidate) -> Result<(Docker, Builder), DockerError> {
+    let fault = |error: &(dyn StdError + 'static)| unreachable_engine(candidate, error);
+    // Whoever links two TLS libraries in has to choose; the AWS SDK uses this one. An error says
+    // that somebody has chosen already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let docker = open(&candidate.endpoint).map_err(|error| fault(&error))?;
+    let greeting = async {
+        // Not negotiating would break older engines as soon as the library sends its version.
+        let docker = docker.negotiate_version().await?;
+        let version = docker.version().await?;
+        Ok::<_, BollardError>((docker, version))
+    };
+    let patience = match candidate.endpoint {
+        Endpoint::Ssh(_) => SSH_GREETING_TIMEOUT,
+        _ => GREETING_TIMEOUT,
+    };
+    let (docker, version) = tokio::time::timeout(patience, greeting)
+        .await
+        .map_err(|_| DockerError::Unreachable {
+            address: candidate.endpoint.to_string(),
+            origin: candidate.origin.clone(),
+            why: format!("no answer within {} s", patience.as_secs()),
+        })?
+        .map_err(|error| fault(&error))?;
+    Ok((docker, builder_of(&version)))
+}
+
+fn open(endpoint: &Endpoint) -> Result<Docker, BollardError> {
+    let (timeout, version) = (REQUEST_TIMEOUT_SECONDS, API_DEFAULT_VERSION);
+    match endpoint {
+        #[cfg(unix)]
+        Endpoint::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), timeout, version),
+        #[cfg(windows)]
+        Endpoint::Pipe(name) => Docker::connect_with_named_pipe(name, timeout, version),
+        Endpoint::Tcp(address) => Docker::connect_with_http(address, timeout, version),
+        Endpoint::Tls { address, certificates } => Docker::connect_with_ssl(
+            address,
+            &certificates.join("key.pem"),
+            &certificates.join("cert.pem"),
+            &certificates.join("ca.pem"),
+            timeout,
+            version,
+        ),
+        Endpoint::Ssh(destination) => Docker::connect_with_ssh(destination, timeout, version, None),
+        // The one this system does not have.
+        other => Err(BollardError::UnsupportedURISchemeError { uri: other.to_string() }),
+    }
+}
+
+/// Which builder the engine has.
+///
+/// `/_ping` cannot be asked: Docker 20.10 has BuildKit without saying so there, and Podman says
+/// nothing. BuildKit came with API 1.39 for Linux; Podman builds with its own tool behind the
+/// classic call, and engines for Windows containers have the classic builder only.
+pub(super) fn builder_of(version: &SystemVersion) -> Builder {
+    let is_podman = version.components.iter().flatten().any(|component| component.name.contains("Podman"));
+    let is_windows = version.os.as_deref() == Some("windows");
+    let api = version.api_version.as_deref().and_then(|text| {
+        let (major, minor) = text.split_once('.')?;
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    });
+    if is_podman || is_windows || api < Some((1, 39)) { Builder::Classic } else { Builder::BuildKit }
+}
+
+/// Turns a failed greeting into what it means. The library's own words say next to nothing, so
+/// the causes are searched for the system's error.
+pub(super) fn unreachable_engine(candidate: &Candidate, error: &(dyn StdError + 'static)) -> DockerError {
+    let (address, origin) = (candidate.endpoint.to_string(), candidate.origin.clone());
+    let why = deepest(error);
+    let kind = io_kind(error);
+    if matches!(error.downcast_ref(), Some(BollardError::SocketNotFoundError(_))) {
+        return DockerError::NotRunning { address, origin, why: "there is no such socket".to_owned() };
+    }
+    match (&candidate.endpoint, kind) {
+        // What ssh says is not about the engine's socket.
+        (Endpoint::Ssh(_), _) => DockerError::Unreachable { address, origin, why },
+        (_, Some(ErrorKind::PermissionDenied)) => DockerError::NotPermitted { address, origin, why },
+        (_, Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused)) => {
+            DockerError::NotRunning { address, origin, why }
+        }
+        _ => DockerError::Unreachable { address, origin, why },
+    }
+}
+
+/// The system's error behind an error, if there is one.
+fn io_kind(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind)
+}
+
+/// What the innermost cause says: the layers above it only say that something went wrong.
+pub(super) fn deepest(error: &(dyn StdError + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(endpoint: Endpoint) -> Candidate {
+        Candidate { endpoint, origin: "DOCKER_HOST".to_owned() }
+    }
+
+    fn unix() -> Candidate {
+        candidate(Endpoint::Unix("/run/d.sock".into()))
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("client error (Connect)")]
+    struct Layer(#[source] std::io::Error);
+
+    #[test]
+    fn the_system_error_behind_the_library_decides() {
+        let why = |error: &DockerError| error.to_string();
+        let refused = |kind: ErrorKind| unreachable_engine(&unix(), &Layer(kind.into()));
+        assert!(matches!(refused(ErrorKind::PermissionDenied), DockerError::NotPermitted { .. }));
+        assert!(matches!(refused(ErrorKind::ConnectionRefused), DockerError::NotRunning { .. }));
+        assert!(matches!(refused(ErrorKind::NotFound), DockerError::NotRunning { .. }));
+        assert!(matches!(refused(ErrorKind::ConnectionReset), DockerError::Unreachable { .. }));
+        let missing =
+            unreachable_engine(&unix(), &BollardError::SocketNotFoundError("/run/d.sock".to_owned()));
+        assert_eq!(
+            why(&missing),
+            "cannot reach the Docker Engine at `unix:///run/d.sock` (DOCKER_HOST): there is no such socket"
+        );
+    }
+
+    #[test]
+    fn a_missing_ssh_program_is_not_a_missing_socket() {
+        let ssh = candidate(Endpoint::Ssh("ada@build".to_owned()));
+        let error = unreachable_engine(&ssh, &Layer(ErrorKind::NotFound.into()));
+        assert!(matches!(error, DockerError::Unreachable { .. }));
+        assert!(error.hint().unwrap().contains("docker --host ssh://ada@build version"));
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_is_told_from_a_missing_socket() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("d.sock");
+        // The socket stays behind when nobody listens any more.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let error = connect(&candidate(Endpoint::Unix(path.clone()))).await.unwrap_err();
+        assert!(error.to_string().contains("Connection refused"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+        let error = connect(&candidate(Endpoint::Unix(path))).await.unwrap_err();
+        assert!(error.to_string().contains("there is no such socket"), "{error}");
+    }
+
+    #[test]
+    fn the_builder_is_chosen_by_what_the_engine_is() {
+        let version = |json: &str| serde_json::from_str::<SystemVersion>(json).unwrap();
+        for (json, wanted) in [
+            (
+                r#"{"ApiVersion":"1.41","Os":"linux","Components":[{"Name":"Engine","Version":"20.10.24"}]}"#,
+                Builder::BuildKit,
+            ),
+            (
+                r#"{"ApiVersion":"1.52","Os":"linux","Components":[{"Name":"Engine","Version":"29.0.0"}]}"#,
+                Builder::BuildKit,
+            ),
+            (
+                r#"{"ApiVersion":"1.41","Os":"linux","Components":[{"Name":"Podman Engine","Version":"4.3.1"}]}"#,
+                Builder::Classic,
+            ),
+            (r#"{"ApiVersion":"1.41","Os":"windows"}"#, Builder::Classic),
+            (r#"{"ApiVersion":"1.38","Os":"linux"}"#, Builder::Classic),
+            (r#"{"Os":"linux"}"#, Builder::Classic),
+        ] {
+            assert_eq!(builder_of(&version(json)), wanted, "{json}");
+        }
+    }
+}

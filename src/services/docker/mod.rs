@@ -1,0 +1,164 @@
+//! The Docker Engine (or Podman behind the same API): building, inspecting and exporting images.
+//!
+//! The pipeline builds with it; `image::engine` reads from it. `bollard`'s types end here.
+
+mod bases;
+mod build;
+mod connection;
+mod context;
+mod discovery;
+mod dockerignore;
+mod error;
+mod export;
+mod failure;
+mod progress;
+mod transcript;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use bollard::Docker;
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::domain::digest::{DiffId, Digest};
+use crate::domain::platform::{Architecture, Platform};
+use crate::domain::reference::RegistryHost;
+use crate::domain::secret::Secret;
+use crate::event::SharedReporter;
+
+pub use error::DockerError;
+pub use failure::BuildFailure;
+
+/// Where to look for an engine: what the environment says, read once by `cli`.
+#[derive(Clone, Debug, Default)]
+pub struct EngineLocation {
+    /// `DOCKER_HOST`.
+    pub host: Option<String>,
+    /// `DOCKER_CONTEXT`.
+    pub context: Option<String>,
+    /// `DOCKER_CONFIG`, else `~/.docker`.
+    pub config_directory: Option<PathBuf>,
+    /// `DOCKER_CERT_PATH`, used where `DOCKER_TLS_VERIFY` is set.
+    pub certificates: Option<PathBuf>,
+    /// The home directory, for sockets below it.
+    pub home: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`, for sockets below it.
+    pub runtime_directory: Option<PathBuf>,
+}
+
+/// One build of a Dockerfile.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// The directory that is sent.
+    pub context: PathBuf,
+    /// The Dockerfile, in the context or elsewhere.
+    pub dockerfile: PathBuf,
+    /// The stage to stop at.
+    pub target: Option<String>,
+    /// Values of ARG.
+    pub args: BTreeMap<String, Secret>,
+    /// What to build for; the engine's own where `None`.
+    pub architecture: Option<Architecture>,
+    /// Who the builder is at the registries it pulls from.
+    pub credentials: BTreeMap<RegistryHost, Login>,
+}
+
+/// A user and password for a registry.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+}
+
+impl BuildRequest {
+    /// The registries the Dockerfile takes images from, as far as its text tells; none where it
+    /// cannot be read, which the build will say.
+    pub async fn registries(&self) -> BTreeSet<RegistryHost> {
+        match tokio::fs::read(&self.dockerfile).await {
+            Ok(text) => bases::registries(&String::from_utf8_lossy(&text), &self.args),
+            Err(_) => BTreeSet::new(),
+        }
+    }
+}
+
+/// An image in the engine.
+#[derive(Clone, Debug)]
+pub struct EngineImage {
+    /// Its ID.
+    pub id: Digest,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Uncompressed bytes, as the engine counts them.
+    pub size: u64,
+    /// Its layers, lowest first.
+    pub diff_ids: Vec<DiffId>,
+}
+
+/// A connected engine.
+#[derive(Clone, Debug)]
+pub struct DockerEngine {
+    docker: Docker,
+    builder: Builder,
+}
+
+/// The two builders engines have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builder {
+    /// Stages in parallel, cache mounts, structured progress.
+    BuildKit,
+    /// One instruction after the other; also what Podman answers to.
+    Classic,
+}
+
+impl DockerEngine {
+    /// Finds and greets an engine.
+    ///
+    /// Where the user names one, only that one is tried; of the usual sockets, the first that
+    /// answers is taken, and if none does, the error is the first one's.
+    pub async fn connect(location: &EngineLocation) -> Result<Self, DockerError> {
+        let candidates = discovery::candidates(location)?;
+        let mut first_error = None;
+        for candidate in &candidates {
+            match connection::connect(candidate).await {
+                Ok((docker, builder)) => return Ok(Self { docker, builder }),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        Err(first_error.unwrap_or(DockerError::NoEngine { looked_at: Vec::new() }))
+    }
+
+    /// The builder [`Self::build`] uses.
+    pub fn builder(&self) -> Builder {
+        self.builder
+    }
+
+    /// The same engine, made to build with `builder`; every engine has the classic one.
+    #[must_use]
+    pub fn with_builder(self, builder: Builder) -> Self {
+        Self { builder, ..self }
+    }
+
+    /// Builds an image and returns its ID. It gets no tag.
+    ///
+    /// Dropping the future ends the build.
+    pub async fn build(
+        &self,
+        request: &BuildRequest,
+        reporter: &SharedReporter,
+    ) -> Result<Digest, DockerError> {
+        build::build(&self.docker, self.builder, request, reporter).await
+    }
+
+    /// Looks an image up by name or ID; `None` where there is none.
+    pub async fn inspect(&self, name: &str) -> Result<Option<EngineImage>, DockerError> {
+        export::inspect(&self.docker, name).await
+    }
+
+    /// Streams the archive `docker save` would write.
+    pub fn export(&self, name: &str) -> impl Stream<Item = Result<Bytes, DockerError>> + Send + 'static {
+        export::export(self.docker.clone(), name.to_owned())
+    }
+}

@@ -1,0 +1,60 @@
+//! The Lambda API: reading, creating and updating functions.
+//!
+//! Only the calls the pipeline uses. Every answer becomes a [`Function`] of the domain, every
+//! failure an [`ApiError`]; enumerations stay open.
+
+mod describe;
+mod write;
+
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::Builder;
+
+use super::api_error::ApiError;
+use super::session::Session;
+use crate::domain::function::Function;
+
+pub use write::{CodeUpdate, ConfigurationUpdate, NewFunction};
+
+const SERVICE: &str = "lambda";
+
+/// A function as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundFunction {
+    /// What Lambda says of it.
+    pub function: Function,
+    /// Why Lambda could not decrypt the environment variables, which are then unknown, not
+    /// absent: replacing them would lose them.
+    pub environment_error: Option<String>,
+}
+
+/// Asks Lambda in the session's region.
+#[derive(Clone, Debug)]
+pub struct LambdaClient {
+    client: Client,
+}
+
+impl LambdaClient {
+    /// Makes a client of `session`.
+    pub fn new(session: &Session) -> Self {
+        let config = Builder::from(session.config()).interceptor(session.retry_events()).build();
+        Self { client: Client::from_conf(config) }
+    }
+
+    /// Reads a function by name or ARN; `None` where there is none.
+    ///
+    /// `GetFunction`, not `GetFunctionConfiguration`: only it tells the image, and its rate
+    /// limit is its own (100 a second, not 15 for all calls together).
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+    pub async fn function(&self, name: &str) -> Result<Option<FoundFunction>, ApiError> {
+        const OPERATION: &str = "GetFunction";
+        match self.client.get_function().function_name(name).send().await {
+            Ok(output) => describe::function(&output)
+                .map(Some)
+                .map_err(|missing| ApiError::incomplete(SERVICE, OPERATION, missing)),
+            Err(error) => match ApiError::new(SERVICE, OPERATION, &error) {
+                error if error.is("ResourceNotFoundException") => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+}

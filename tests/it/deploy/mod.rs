@@ -1,0 +1,19 @@
+//! The whole way, by the real binary against its local cloud.
+
+mod change;
+mod first;
+mod keep;
+mod local;
+mod plan;
+mod refusal;
+mod script;
+mod source;
+
+/// An image of the Docker Engine, by name or ID, that is removed with the test.
+struct EngineImage(String);
+
+impl Drop for EngineImage {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("docker").args(["image", "rm", "--force", &self.0]).output();
+    }
+}

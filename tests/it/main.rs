@@ -1,0 +1,24 @@
+//! The only integration binary: the real program and its parts against real counterparts.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed, and says why"
+)]
+
+mod command_line;
+mod deploy;
+mod docker;
+mod examples;
+mod faults;
+mod images;
+mod layering;
+mod local_ecr;
+mod local_lambda;
+mod moto;
+mod pipeline;
+mod readme;
+mod registry;
+mod screen;
+mod support;
