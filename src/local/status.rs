@@ -7,7 +7,7 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 use super::repository::Repository;
-use super::server::{SERVING_LOCK, announcement, lock_file};
+use super::server::{SERVING_LOCK, announcement, lock_exclusively, lock_file};
 use super::store::{Store, StoreError, at};
 use super::{LocalError, LocalOptions, LocalRepository, LocalStatus, blob, lambda};
 
@@ -46,8 +46,7 @@ pub(super) fn reset(options: &LocalOptions) -> Result<(), LocalError> {
         return Ok(());
     }
     let serving = lock_file(directory, SERVING_LOCK)?;
-    if serving.try_lock().is_err() {
-        let endpoint = announcement::running(directory).map(|server| server.endpoint);
+    if let Err(endpoint) = lock_exclusively(&serving, directory) {
         return Err(LocalError::InUse { directory: directory.clone(), endpoint });
     }
     // By name: the directory may have been given by mistake, and hold other things.

@@ -20,6 +20,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use time::OffsetDateTime;
@@ -38,6 +39,8 @@ use connection::{Connection, LoopbackListener};
 pub(super) const SERVING_LOCK: &str = "serving.lock";
 /// Held exclusively by the server that is announced.
 const ANNOUNCED_LOCK: &str = "server.lock";
+/// How long to wait for a lock that nobody answers for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// Where `local serve` listens at its first time, if it can. Afterwards it is the port it had.
 const FIRST_PORT: u16 = 4577;
 const PORT_DOCUMENT: &str = "cloud/port";
@@ -77,8 +80,7 @@ pub(super) async fn start_announced(options: &LocalOptions) -> Result<RunningSer
     let (serving, store) = open(options)?;
     let directory = &options.directory;
     let lock = lock_file(directory, ANNOUNCED_LOCK)?;
-    if lock.try_lock().is_err() {
-        let endpoint = announcement::running(directory).map(|running| running.endpoint);
+    if let Err(endpoint) = lock_exclusively(&lock, directory) {
         return Err(LocalError::AlreadyServing { directory: directory.clone(), endpoint });
     }
     let listener = match options.listen {
@@ -107,6 +109,22 @@ fn open(options: &LocalOptions) -> Result<(File, Arc<Store>), LocalError> {
 pub(super) fn lock_file(directory: &Path, name: &str) -> Result<File, StoreError> {
     let path = directory.join(name);
     File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))
+}
+
+/// Takes a lock for oneself, else tells who answers for the directory, if somebody does. Blocks.
+///
+/// A lock outlives the server that let it go by a moment: a process that another thread was just
+/// starting holds a copy of it until it has become its own program.
+pub(super) fn lock_exclusively(lock: &File, directory: &Path) -> Result<(), Option<String>> {
+    let began = Instant::now();
+    while lock.try_lock().is_err() {
+        let endpoint = announcement::running(directory).map(|running| running.endpoint);
+        if endpoint.is_some() || began.elapsed() > LOCK_PATIENCE {
+            return Err(endpoint);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, LocalError> {
