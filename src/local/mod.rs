@@ -14,6 +14,7 @@ pub mod put_image;
 mod query;
 pub mod registry;
 pub mod repository;
+pub mod runner;
 mod server;
 mod status;
 pub mod store;
