@@ -117,7 +117,7 @@ fn signal_name(signal: i32) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
     /// There is no such file.
-    #[error("{}", .entry_point.contains('/').then(|| format!("fork/exec {entry_point}: no such file or directory")).unwrap_or_else(|| format!("exec: \"{entry_point}\": executable file not found in $PATH")))]
+    #[error("{}", not_found(entry_point))]
     EntrypointNotFound {
         /// As it was named.
         entry_point: String,
@@ -148,6 +148,15 @@ pub enum StartError {
         /// The system's words.
         why: String,
     },
+}
+
+/// A name without a slash is looked up in `PATH`, and Go says that differently.
+fn not_found(entry_point: &str) -> String {
+    if entry_point.contains('/') {
+        format!("fork/exec {entry_point}: no such file or directory")
+    } else {
+        format!("exec: \"{entry_point}\": executable file not found in $PATH")
+    }
 }
 
 impl StartError {
