@@ -17,6 +17,10 @@ use crate::domain::manifest::{Descriptor, ImageConfig, Manifest, MediaType};
 use crate::domain::platform::Architecture;
 use crate::event::SharedReporter;
 
+/// How many layers are converted at a time: each keeps every core busy as soon as it is large,
+/// and holds blocks in memory.
+const CONVERSIONS: usize = 2;
+
 /// A layer as its source holds it.
 #[derive(Clone, Debug)]
 pub(super) enum Stored {
@@ -64,14 +68,12 @@ pub(super) async fn rebuild(
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
     let diff_ids = diff_ids(name, &config, stored.len())?;
-    // One layer a core: each conversion keeps one busy.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let conversions: Vec<_> = stored
         .into_iter()
         .zip(diff_ids)
         .map(|(stored, diff_id)| gzip(name.to_owned(), stored, diff_id, reporter.clone()))
         .collect();
-    let layers: Vec<Layer> = stream::iter(conversions).buffered(cores).try_collect().await?;
+    let layers: Vec<Layer> = stream::iter(conversions).buffered(CONVERSIONS).try_collect().await?;
     Ok(oci_image(config_bytes, config, layers))
 }
 

@@ -1,0 +1,128 @@
+//! Compresses blocks on every core. Called by `gzip`, which joins them into one stream.
+//!
+//! Each block is primed with the end of the one before it and ends on a byte, so that blocks can
+//! be compressed in any order and joined into one gzip member, as `pigz` does. What comes out
+//! depends on the bytes and the level only, never on how many threads there are.
+//! <https://zlib.net/pigz/pigz.pdf>
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+
+/// How much is compressed at a time. It belongs to a layer's digest as much as the level does.
+pub(super) const BLOCK: usize = 1 << 20;
+
+/// How far back deflate can point.
+const WINDOW: usize = 32 << 10;
+
+/// What one block may grow by at most: deflate stores what does not get smaller, with five bytes
+/// for each 64 KiB or less.
+const MARGIN: usize = 32 << 10;
+
+/// A block to be compressed.
+pub(super) struct Block {
+    /// Its bytes.
+    pub(super) bytes: Arc<Vec<u8>>,
+    /// The block before it.
+    pub(super) before: Option<Arc<Vec<u8>>>,
+    /// Whether the stream ends with it.
+    pub(super) is_last: bool,
+    /// 0 to 9.
+    pub(super) level: u32,
+}
+
+/// A block that was compressed.
+pub(super) struct Compressed {
+    /// Raw deflate; ends on a byte.
+    pub(super) bytes: Vec<u8>,
+    /// The check value of what went in.
+    pub(super) crc: Crc,
+}
+
+/// A block that is being compressed.
+pub(super) struct Pending(Receiver<io::Result<Compressed>>);
+
+impl Pending {
+    /// Waits for it.
+    pub(super) fn wait(self) -> io::Result<Compressed> {
+        self.0.recv().map_err(|_| io::Error::other("a thread that compresses has ended"))?
+    }
+}
+
+struct Job {
+    block: Block,
+    done: Sender<io::Result<Compressed>>,
+}
+
+/// How many blocks one stream has under way: enough to keep every core busy while the next ones
+/// are read, and no more, because each is held in memory.
+pub(super) fn blocks_under_way() -> usize {
+    cores() + 2
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Hands a block to the threads all streams share.
+pub(super) fn compress(block: Block) -> Pending {
+    static QUEUE: OnceLock<Sender<Job>> = OnceLock::new();
+    let (done, pending) = mpsc::channel();
+    let job = Job { block, done };
+    if let Err(mpsc::SendError(job)) = QUEUE.get_or_init(start).send(job) {
+        // Not one thread could be started.
+        job.run();
+    }
+    Pending(pending)
+}
+
+fn start() -> Sender<Job> {
+    let (sender, receiver) = mpsc::channel::<Job>();
+    let receiver = Arc::new(Mutex::new(receiver));
+    for number in 0..cores() {
+        let receiver = receiver.clone();
+        let work = move || {
+            loop {
+                let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok(job) = job else { return };
+                job.run();
+            }
+        };
+        // One thread less is slower, and nothing else.
+        let _ = thread::Builder::new().name(format!("compress-{number}")).spawn(work);
+    }
+    sender
+}
+
+impl Job {
+    fn run(self) {
+        // Whoever waited for it may be gone.
+        let _ = self.done.send(self.block.compress());
+    }
+}
+
+impl Block {
+    fn compress(&self) -> io::Result<Compressed> {
+        let mut crc = Crc::new();
+        crc.update(&self.bytes);
+        let mut deflate = Compress::new(Compression::new(self.level), false);
+        if let Some(before) = &self.before {
+            deflate.set_dictionary(&before[before.len().saturating_sub(WINDOW)..])?;
+        }
+        let mut bytes = Vec::with_capacity(self.bytes.len() + MARGIN);
+        let flush = if self.is_last { FlushCompress::Finish } else { FlushCompress::Sync };
+        let status = deflate.compress_vec(&self.bytes, &mut bytes, flush)?;
+        // One call must do, because where the output is cut would change it.
+        let is_whole = deflate.total_in() == self.bytes.len() as u64
+            && bytes.len() < bytes.capacity()
+            && (!self.is_last || status == Status::StreamEnd);
+        if !is_whole {
+            return Err(io::Error::other("a compressed block is larger than deflate can make it"));
+        }
+        bytes.shrink_to_fit();
+        Ok(Compressed { bytes, crc })
+    }
+}
