@@ -36,6 +36,7 @@ pub(super) struct Environment {
     no_color: bool,
     columns: Option<usize>,
     state_directory: Option<PathBuf>,
+    cache_directory: Option<PathBuf>,
     extra_roots: Vec<PathBuf>,
     /// `AWS_ENDPOINT_URL…` and what switches them off.
     endpoints: BTreeMap<String, String>,
@@ -52,6 +53,9 @@ impl Environment {
         let state = path("XDG_STATE_HOME")
             .filter(|path| path.is_absolute())
             .or_else(|| Some(home.as_ref()?.join(".local/state")));
+        let cache = path("XDG_CACHE_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| Some(home.as_ref()?.join(".cache")));
         Self {
             stdin_is_terminal: std::io::stdin().is_terminal(),
             stdout_is_terminal: std::io::stdout().is_terminal(),
@@ -61,6 +65,7 @@ impl Environment {
             no_color: variable("NO_COLOR").is_some(),
             columns: variable("COLUMNS").and_then(|columns| columns.parse().ok()),
             state_directory: state,
+            cache_directory: cache,
             extra_roots: ["SSL_CERT_FILE", "AWS_CA_BUNDLE"].into_iter().filter_map(path).collect(),
             endpoints: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -192,7 +197,10 @@ impl Context {
             endpoints: self.environment.endpoints.clone(),
         };
         let engine = self.environment.engine.clone();
-        let cloud = Cloud::connect(&session, engine, self.output.reporter()).await?;
+        let mut cloud = Cloud::connect(&session, engine, self.output.reporter()).await?;
+        if let Some(directory) = &self.environment.cache_directory {
+            cloud = cloud.with_cache(directory.join("lambdactl"));
+        }
         Ok(Connection { cloud, _local: local })
     }
 

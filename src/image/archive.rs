@@ -6,6 +6,7 @@
 
 mod docker;
 mod entries;
+mod expected;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,6 +16,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::SyncIoBridge;
 
 use self::entries::{Entries, Entry};
+pub(super) use self::expected::Expected;
 use super::gzip::Compression;
 use super::resolve::{self, Blobs, Found, Request};
 use super::work::{Observed, Progress, Stop, blocking};
@@ -34,7 +36,7 @@ pub async fn read(
         ArchiveFile::StandardInput => {
             let name = "archive:-".to_owned();
             // Read on the blocking thread itself: the async standard input would be read ahead.
-            entries(name, None, reporter, || Ok(io::stdin().lock())).await?
+            entries(name, None, Expected::default(), reporter, || Ok(io::stdin().lock())).await?
         }
         ArchiveFile::Path(path) => read_file(path, reporter).await?,
     };
@@ -47,7 +49,7 @@ async fn read_file(path: &Path, reporter: &SharedReporter) -> Result<Entries, Im
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let total = file.metadata().map_err(unreadable)?;
     let total = total.is_file().then_some(total.len());
-    entries(name, total, reporter, || Ok(file)).await
+    entries(name, total, Expected::default(), reporter, || Ok(file)).await
 }
 
 /// Reads an archive as it streams by; it is never held in memory nor read twice.
@@ -57,14 +59,26 @@ pub async fn read_stream(
     architecture: Option<Architecture>,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
+    read_missing(name, stream, architecture, Expected::default(), reporter).await
+}
+
+/// Reads an archive as it streams by, all but the layers that are `expected` in it.
+pub(super) async fn read_missing(
+    name: &str,
+    stream: impl AsyncRead + Unpin + Send + 'static,
+    architecture: Option<Architecture>,
+    expected: Expected,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
     let bridge = SyncIoBridge::new(stream);
-    let entries = entries(name.to_owned(), None, reporter, || Ok(bridge)).await?;
+    let entries = entries(name.to_owned(), None, expected, reporter, || Ok(bridge)).await?;
     image(entries, architecture, reporter).await
 }
 
 async fn entries<R: Read>(
     name: String,
     total: Option<u64>,
+    expected: Expected,
     reporter: &SharedReporter,
     open: impl FnOnce() -> io::Result<R> + Send + 'static,
 ) -> Result<Entries, ImageError> {
@@ -72,7 +86,7 @@ async fn entries<R: Read>(
     blocking(move |stop| {
         let progress = Progress::new("reading", total, &reporter);
         let input = open().map_err(|source| ImageError::Read { what: name.clone(), source })?;
-        read_entries(name, input, progress, &stop)
+        read_entries(name, input, &expected, progress, &stop)
     })
     .await
 }
@@ -80,6 +94,7 @@ async fn entries<R: Read>(
 fn read_entries(
     name: String,
     input: impl Read,
+    expected: &Expected,
     mut progress: Progress,
     stop: &Stop,
 ) -> Result<Entries, ImageError> {
@@ -90,10 +105,10 @@ fn read_entries(
     let compression = Compression::of(&start);
     let whole = start.as_slice().chain(input);
     match compression {
-        Compression::None => entries::read(&name, whole),
-        Compression::Gzip => entries::read(&name, flate2::read::MultiGzDecoder::new(whole)),
+        Compression::None => entries::read(&name, whole, expected),
+        Compression::Gzip => entries::read(&name, flate2::read::MultiGzDecoder::new(whole), expected),
         Compression::Zstd => {
-            entries::read(&name, zstd::stream::read::Decoder::new(whole).map_err(unreadable)?)
+            entries::read(&name, zstd::stream::read::Decoder::new(whole).map_err(unreadable)?, expected)
         }
     }
 }

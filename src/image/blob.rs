@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
-use crate::domain::reference::RepositoryName;
+use crate::domain::reference::{RegistryHost, RepositoryName};
 use crate::services::registry::{BlobContent, ByteStream, RegistryClient, verified};
 
 /// How much of a file is read at a time: all that a transfer holds in memory, times two.
@@ -57,6 +57,19 @@ impl BlobSource {
     /// A file that must have this size and digest whenever it is read.
     pub fn checked_file(file: File, size: u64, digest: Digest) -> Self {
         Self::File(FileBlob { file: Arc::new(file), offset: 0, length: size, digest: Some(digest) })
+    }
+
+    /// Whether the bytes are on this machine; reading others means downloading them.
+    pub fn is_at_hand(&self) -> bool {
+        !matches!(self, Self::Registry(_))
+    }
+
+    /// The repository of the registry at `host` the bytes are in.
+    pub fn repository_at(&self, host: &RegistryHost) -> Option<&RepositoryName> {
+        match self {
+            Self::Registry(blob) if blob.client.host() == host => Some(&blob.repository),
+            _ => None,
+        }
     }
 
     /// Opens the bytes from the beginning.

@@ -1,8 +1,10 @@
-//! Images of the Docker Engine, exported and compressed.
+//! Images of the Docker Engine: what no registry has yet is exported and compressed.
 
 use futures_util::TryStreamExt;
 use tokio_util::io::StreamReader;
 
+use super::archive::{self, Expected};
+use super::known::KnownImages;
 use super::{Image, ImageError};
 use crate::domain::platform::Architecture;
 use crate::event::{Event, SharedReporter};
@@ -11,13 +13,15 @@ use crate::services::docker::{DockerEngine, DockerError};
 /// How many exported bytes go by between two reports.
 const REPORT_EVERY: u64 = 1 << 20;
 
-/// Reads the image `name` (or an ID) of the engine.
+/// Reads the image `name` (or an ID) of the engine, all but the layers that are `known`.
 ///
-/// The image is asked for its platform before a byte of it is moved.
+/// The image is asked for its platform before a byte of it is moved. Where a registry has all of
+/// it, none is.
 pub async fn read(
     engine: &DockerEngine,
     name: &str,
     architecture: Option<Architecture>,
+    known: &KnownImages,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
     let found =
@@ -26,6 +30,12 @@ pub async fn read(
         let (image, found) = (name.to_owned(), found.platform);
         return Err(DockerError::PlatformMismatch { image, found, wanted }.into());
     }
+    if let Some(image) = known.the_same_as(&found).await {
+        reporter.report(Event::Detail(format!("`{name}` is in the registry as it is: nothing is exported")));
+        return Ok(image);
+    }
+    let layers = known.layers(&found.diff_ids).await;
+    let expected = Expected::new(&found.diff_ids, layers);
     // By ID: the name may move to another image meanwhile.
     let id = found.id.to_string();
     let total = Some(found.size).filter(|size| *size > 0);
@@ -39,5 +49,5 @@ pub async fn read(
         }
     });
     let archive = StreamReader::new(Box::pin(archive.map_err(std::io::Error::other)));
-    super::archive::read_stream(name, archive, architecture, reporter).await
+    archive::read_missing(name, archive, architecture, expected, reporter).await
 }

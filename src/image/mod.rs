@@ -8,10 +8,12 @@
 pub mod archive;
 pub mod assembled;
 pub mod blob;
+mod deflate;
 mod elf;
 pub mod engine;
 pub mod error;
 pub mod gzip;
+pub mod known;
 pub mod layer;
 pub mod layout;
 pub mod registry;

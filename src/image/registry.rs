@@ -6,9 +6,10 @@ use futures_util::TryStreamExt;
 use super::blob::RegistryBlob;
 use super::layout::LARGEST_DOCUMENT;
 use super::resolve::{self, Blobs, Found, Request};
-use super::seal::damaged;
-use super::{BlobSource, Image, ImageError};
-use crate::domain::manifest::Descriptor;
+use super::seal::{self, damaged};
+use super::{BlobSource, Image, ImageError, Layer};
+use crate::domain::digest::Digest;
+use crate::domain::manifest::{Descriptor, ImageConfig, Manifest, MediaType};
 use crate::domain::platform::Architecture;
 use crate::domain::reference::{ImageReference, RepositoryName};
 use crate::event::SharedReporter;
@@ -30,6 +31,31 @@ pub async fn read(
         Descriptor::new(manifest.media_type.clone(), manifest.digest, manifest.bytes.len() as u64);
     let blobs = RegistryBlobs { name: &name, client, repository, first: manifest };
     resolve::open(&blobs, descriptor, Request { name: &name, architecture, reporter }).await
+}
+
+/// Puts an image that is in `repository` together from its documents, without asking for its
+/// layers. `None` where Lambda would not take it as it is, and so never got it from there.
+pub fn from_documents(
+    client: &RegistryClient,
+    repository: &RepositoryName,
+    media_type: MediaType,
+    manifest_bytes: Bytes,
+    config_bytes: Bytes,
+) -> Option<Image> {
+    let manifest: Manifest = serde_json::from_slice(&manifest_bytes).ok()?;
+    let config = ImageConfig::parse(&config_bytes).ok()?;
+    let is_whole = manifest.config.digest == Digest::of(&config_bytes)
+        && config.diff_ids().is_ok_and(|diff_ids| diff_ids.len() == manifest.layers.len());
+    if !is_whole || !seal::is_good(&media_type, &manifest) {
+        return None;
+    }
+    let layer = |descriptor: &Descriptor| {
+        let (client, repository) = (client.clone(), repository.clone());
+        let blob = RegistryBlob { client, repository, descriptor: descriptor.clone() };
+        Layer { descriptor: descriptor.clone(), source: BlobSource::Registry(blob) }
+    };
+    let layers = manifest.layers.iter().map(layer).collect();
+    Some(Image { manifest_bytes, manifest, media_type, config_bytes, config, layers })
 }
 
 struct RegistryBlobs<'a> {

@@ -16,22 +16,25 @@ use crate::domain::reference::ImageReference;
 use crate::domain::size::{ByteSize, count};
 use crate::domain::spec::{AssembledSpec, BaseImage, DeploySpec, DockerfileSpec, ImageSpec};
 use crate::event::{Event, SharedReporter};
+use crate::image::known::KnownImages;
 use crate::image::{self, Image};
 use crate::services::docker::{BuildRequest, DockerEngine};
 
 /// Runs the build command, if there is one, and makes the image; for `architecture`, or for the
-/// image's own where `None`.
+/// image's own where `None`. Meanwhile, and only where it can spare work, `knowing` finds out
+/// what the registry has.
 pub(super) async fn image(
     cloud: &Cloud,
     spec: &DeploySpec,
     architecture: Option<Architecture>,
+    knowing: impl Future<Output = KnownImages>,
 ) -> Result<Image, PipelineError> {
     cloud
         .step(Step::Build, subject(spec), async {
             if let Some(command) = &spec.build_command {
                 run(command, spec, cloud.reporter()).await?;
             }
-            let image = make(cloud, spec, architecture).await?;
+            let image = make(cloud, spec, architecture, knowing).await?;
             let outcome = format!(
                 "{}, {}, {}",
                 image.digest().short(),
@@ -60,17 +63,18 @@ async fn make(
     cloud: &Cloud,
     spec: &DeploySpec,
     architecture: Option<Architecture>,
+    knowing: impl Future<Output = KnownImages>,
 ) -> Result<Image, PipelineError> {
     let reporter = cloud.reporter();
     match &spec.image {
-        ImageSpec::Dockerfile(dockerfile) => build(cloud, dockerfile, architecture).await,
+        ImageSpec::Dockerfile(dockerfile) => build(cloud, dockerfile, architecture, knowing).await,
         ImageSpec::Assembled(assembled) => {
             let base = base(cloud, assembled, architecture).await?;
             Ok(image::assembled::assemble(assembled, base, architecture, reporter).await?)
         }
         ImageSpec::Existing(ImageSource::Engine(name)) => {
-            let engine = DockerEngine::connect(cloud.engine()).await?;
-            Ok(image::engine::read(&engine, name, architecture, reporter).await?)
+            let (engine, known) = tokio::join!(DockerEngine::connect(cloud.engine()), knowing);
+            Ok(image::engine::read(&engine?, name, architecture, &known, reporter).await?)
         }
         ImageSpec::Existing(ImageSource::Layout { directory, tag }) => {
             Ok(image::layout::read(directory, tag.as_ref(), architecture, reporter).await?)
@@ -88,6 +92,7 @@ async fn build(
     cloud: &Cloud,
     dockerfile: &DockerfileSpec,
     architecture: Option<Architecture>,
+    knowing: impl Future<Output = KnownImages>,
 ) -> Result<Image, PipelineError> {
     let engine = DockerEngine::connect(cloud.engine()).await?;
     let mut request = BuildRequest {
@@ -103,8 +108,8 @@ async fn build(
             request.credentials.insert(host, login);
         }
     }
-    let id = engine.build(&request, cloud.reporter()).await?;
-    Ok(image::engine::read(&engine, &id.to_string(), architecture, cloud.reporter()).await?)
+    let (id, known) = tokio::join!(engine.build(&request, cloud.reporter()), knowing);
+    Ok(image::engine::read(&engine, &id?.to_string(), architecture, &known, cloud.reporter()).await?)
 }
 
 async fn base(

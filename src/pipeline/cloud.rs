@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use super::cache::Cache;
 use super::error::PipelineError;
 use super::progress::{Ledger, Progress};
 use super::tokens::{self, EcrTokens};
@@ -40,6 +41,8 @@ struct Inner {
     reporter: SharedReporter,
     ledger: Ledger,
     tokens: Mutex<BTreeMap<String, Arc<EcrTokens>>>,
+    registries: Mutex<BTreeMap<RegistryHost, RegistryClient>>,
+    cache: OnceLock<Cache>,
 }
 
 impl fmt::Debug for Cloud {
@@ -69,8 +72,21 @@ impl Cloud {
             reporter,
             ledger: Ledger::default(),
             tokens: Mutex::default(),
+            registries: Mutex::default(),
+            cache: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Keeps what is learned about registries in `directory`, which may be lost at any time.
+    #[must_use]
+    pub fn with_cache(self, directory: PathBuf) -> Self {
+        let _already_set = self.inner.cache.set(Cache::new(directory));
+        self
+    }
+
+    pub(super) fn cache(&self) -> Option<&Cache> {
+        self.inner.cache.get()
     }
 
     /// The region everything happens in; empty where none is set.
@@ -144,8 +160,13 @@ impl Cloud {
     }
 
     /// A client of the registry at `host`: with ECR's tokens where it is ECR (or stands in for
-    /// it), else with what `docker login` left, else anonymous.
+    /// it), else with what `docker login` left, else anonymous. There is one for each registry, so
+    /// that connections, tokens and what was found out are shared.
     pub(super) async fn registry(&self, host: &RegistryHost) -> Result<RegistryClient, PipelineError> {
+        let clients = || self.inner.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients().get(host) {
+            return Ok(client.clone());
+        }
         let authorization = match self.ecr_region(host) {
             Some(region) => Authorization::Token(self.tokens(&region)),
             None => match self.docker_login(host).await? {
@@ -154,7 +175,8 @@ impl Cloud {
             },
         };
         let (http, reporter) = (self.inner.http.clone(), self.inner.reporter.clone());
-        Ok(RegistryClient::new(http, host.clone(), authorization, reporter))
+        let client = RegistryClient::new(http, host.clone(), authorization, reporter);
+        Ok(clients().entry(host.clone()).or_insert(client).clone())
     }
 
     /// The region whose tokens `host` takes; `None` where it is not ECR.

@@ -8,13 +8,14 @@ use super::error::PipelineError;
 use super::observe::{self, Observed, ObservedRepository};
 use super::plan::{DeployPlan, PlannedImage};
 use super::watch::{self, Wait};
-use super::{DeployOptions, build, preflight};
+use super::{DeployOptions, build, knowledge, preflight};
 use crate::domain::function::{Function, Readiness};
 use crate::domain::plan::{Action, Deployment, DeploymentAction, PushedImage, Step};
 use crate::domain::reference::{RepositoryUri, Tag};
 use crate::domain::spec::{DeploySpec, FunctionSpec};
 use crate::event::Event;
 use crate::image::Image;
+use crate::image::known::KnownImages;
 use crate::services::lambda::FoundFunction;
 
 /// How far it is meant to go; the steps are listed accordingly.
@@ -63,7 +64,9 @@ pub(super) async fn prepare(
         let function = observe::function(cloud, name).await?;
         preflight::check_function(spec, function.as_ref())?;
         preflight::check_role(spec, function.as_ref(), create_role)?;
-        let image = build::image(cloud, spec, architecture(&spec.function, function.as_ref())).await?;
+        let knowing = knowledge::of_function(cloud, function.as_ref());
+        let architecture = architecture(&spec.function, function.as_ref());
+        let image = build::image(cloud, spec, architecture, knowing).await?;
         Ok((function, image))
     };
     let (around, (function, image)) = tokio::try_join!(observing, building)?;
@@ -119,17 +122,18 @@ async fn is_there(
 ) -> Result<bool, PipelineError> {
     let client = cloud.registry(&repository.registry).await?;
     let digest = image.digest();
-    let resolve = async |reference: String| {
-        client.manifest_digest(&repository.name, &reference).await.map_err(|source| {
-            let doing = format!("look for `{repository}@{digest}`");
-            PipelineError::Registry { doing, source }
-        })
+    let failed = |source| {
+        let doing = format!("look for `{repository}@{digest}`");
+        PipelineError::Registry { doing, source }
     };
-    if resolve(digest.to_string()).await? != Some(digest) {
+    if !client.has_manifest(&repository.name, &digest).await.map_err(failed)? {
         return Ok(false);
     }
     match tag {
-        Some(tag) => Ok(resolve(tag.to_string()).await? == Some(digest)),
+        Some(tag) => {
+            let tagged = client.manifest_digest(&repository.name, tag.as_str()).await.map_err(failed)?;
+            Ok(tagged == Some(digest))
+        }
         None => Ok(true),
     }
 }
@@ -225,10 +229,21 @@ pub(super) async fn push(
 ) -> Result<PushedImage, PipelineError> {
     preflight::check_places(spec, preflight::Surroundings::of(cloud.session())?)?;
     cloud.report(Event::Steps(vec![Step::Build, Step::Repository, Step::Image]));
-    let (found, image) = tokio::try_join!(
-        observe::repository(cloud, &spec.repository),
-        build::image(cloud, spec, spec.function.architecture),
-    )?;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let looking = async {
+        let found = observe::repository(cloud, &spec.repository).await?;
+        // Nobody listens where the image does not come from an engine.
+        let _ = tell.send(found.found().map(|repository| repository.uri.clone()));
+        Ok::<_, PipelineError>(found)
+    };
+    let knowing = async {
+        match told.await {
+            Ok(Some(uri)) => knowledge::of_repository(cloud, &uri).await,
+            _ => KnownImages::default(),
+        }
+    };
+    let building = build::image(cloud, spec, spec.function.architecture, knowing);
+    let (found, image) = tokio::try_join!(looking, building)?;
     let repository = match found {
         ObservedRepository::Found(repository) => repository,
         ObservedRepository::Missing(name) => {

@@ -5,9 +5,11 @@
 
 mod apply;
 mod build;
+mod cache;
 mod cloud;
 mod deploy;
 mod error;
+mod knowledge;
 mod live;
 mod observe;
 mod plan;
@@ -27,6 +29,7 @@ use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
 use crate::domain::reference::{RepositoryUri, Tag};
 use crate::domain::spec::DeploySpec;
 use crate::image::Image;
+use crate::image::known::KnownImages;
 
 pub use cloud::Cloud;
 pub use error::{ErrorKind, PipelineError};
@@ -90,7 +93,8 @@ impl Cloud {
 
     /// Builds, assembles or reads the image. Needs no AWS account unless the base is in ECR.
     pub async fn build(&self, spec: &DeploySpec) -> Result<Image, PipelineError> {
-        build::image(self, spec, spec.function.architecture).await
+        let knowing = std::future::ready(KnownImages::default());
+        build::image(self, spec, spec.function.architecture, knowing).await
     }
 
     /// Builds the image and puts it into its repository.

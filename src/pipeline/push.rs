@@ -9,10 +9,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::domain::plan::{PushedImage, Transfer};
-use crate::domain::reference::{RepositoryUri, Tag};
+use crate::domain::reference::{RepositoryName, RepositoryUri, Tag};
 use crate::event::{Event, SharedReporter};
 use crate::image::{BlobSource, Image};
-use crate::services::registry::{RegistryClient, RegistryError};
+use crate::services::registry::{RegistryClient, RegistryError, Uploaded};
 
 /// How many blobs are sent at a time. One upload does not fill a fast link to ECR, and many at
 /// once make it reset connections.
@@ -40,7 +40,7 @@ pub async fn push(
         Some(tag) => push.digest_of(tag.as_str()).await? == Some(digest),
         None => false,
     };
-    let complete = tagged || push.digest_of(&digest.to_string()).await? == Some(digest);
+    let complete = tagged || client.has_manifest(&repository.name, &digest).await?;
     if complete {
         let transfer = push.nothing_to_send();
         if let Some(tag) = tag.filter(|_| !tagged) {
@@ -49,10 +49,8 @@ pub async fn push(
         return Ok(pushed(transfer));
     }
     let transfer = push.blobs().await?;
-    push.put_manifest(&digest.to_string()).await?;
-    if let Some(tag) = tag {
-        push.put_manifest(tag.as_str()).await?;
-    }
+    // Under a tag it is stored under its digest as well.
+    push.put_manifest(tag.map_or(digest.to_string(), Tag::to_string).as_str()).await?;
     Ok(pushed(transfer))
 }
 
@@ -68,6 +66,17 @@ struct Blob {
     descriptor: Descriptor,
     source: BlobSource,
     is_layer: bool,
+}
+
+/// How a blob gets into the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Way {
+    /// An image there has it.
+    There,
+    /// Another repository of the registry has it; where it cannot be taken over, it is sent.
+    Mount(RepositoryName),
+    /// Nobody knows: the repository is asked.
+    Ask,
 }
 
 impl Push<'_> {
@@ -106,17 +115,27 @@ impl Push<'_> {
         let layers = missing.iter().filter(|blob| blob.is_layer).count();
         self.reporter.report(Event::TransferStarted { layers, bytes: Some(bytes) });
         let uploads: Vec<_> = missing.into_iter().map(|blob| self.upload(blob)).collect();
-        stream::iter(uploads).buffer_unordered(UPLOADS).try_collect::<()>().await?;
-        Ok(Transfer {
-            bytes_uploaded: bytes,
-            layers_uploaded: layers,
-            layers_reused: self.image.layers.len() - layers,
-        })
+        let uploads = stream::iter(uploads).buffer_unordered(UPLOADS);
+        let mut transfer = Transfer { layers_reused: self.image.layers.len(), ..Transfer::default() };
+        let mut uploads = std::pin::pin!(uploads);
+        while let Some(sent) = uploads.try_next().await? {
+            let Some(blob) = sent else { continue };
+            transfer.bytes_uploaded += blob.descriptor.size;
+            if blob.is_layer {
+                transfer.layers_uploaded += 1;
+                transfer.layers_reused -= 1;
+            }
+        }
+        Ok(transfer)
     }
 
     async fn missing(&self) -> Result<Vec<Blob>, RegistryError> {
         let check = |blob: Blob| async move {
-            let there = self.client.has_blob(&self.repository.name, &blob.descriptor.digest).await?;
+            let there = match self.way(&blob) {
+                Way::There => true,
+                Way::Mount(_) => false,
+                Way::Ask => self.client.has_blob(&self.repository.name, &blob.descriptor.digest).await?,
+            };
             if there {
                 self.finished(&blob, true);
             }
@@ -127,12 +146,27 @@ impl Push<'_> {
         Ok(missing.into_iter().flatten().collect())
     }
 
-    async fn upload(&self, blob: Blob) -> Result<(), RegistryError> {
+    /// How a blob gets into the repository, as far as that is known without asking.
+    fn way(&self, blob: &Blob) -> Way {
+        match blob.source.repository_at(&self.repository.registry) {
+            Some(name) if *name == self.repository.name => Way::There,
+            Some(other) => Way::Mount(other.clone()),
+            None => Way::Ask,
+        }
+    }
+
+    /// Sends one blob, and returns it if its bytes had to be sent.
+    async fn upload(&self, blob: Blob) -> Result<Option<Blob>, RegistryError> {
         let Descriptor { digest, size, .. } = blob.descriptor;
         self.reporter.report(Event::BlobStarted { digest, size });
-        self.client.upload_blob(&self.repository.name, &blob.descriptor, &blob.source).await?;
-        self.finished(&blob, false);
-        Ok(())
+        let from = match self.way(&blob) {
+            Way::Mount(from) => Some(from),
+            Way::There | Way::Ask => None,
+        };
+        let name = &self.repository.name;
+        let uploaded = self.client.upload_blob(name, &blob.descriptor, &blob.source, from.as_ref()).await?;
+        self.finished(&blob, uploaded == Uploaded::Mounted);
+        Ok((uploaded == Uploaded::Sent).then_some(blob))
     }
 
     fn finished(&self, blob: &Blob, reused: bool) {

@@ -265,7 +265,11 @@ async fn an_image_that_cannot_be_read_is_refused_before_it_is_exported() {
     let Some(engine) = connect().await else { return };
     let read = |name: String, architecture| {
         let engine = engine.clone();
-        async move { lambdactl::image::engine::read(&engine, &name, architecture, &silent()).await.unwrap_err() }
+        async move {
+            lambdactl::image::engine::read(&engine, &name, architecture, &Default::default(), &silent())
+                .await
+                .unwrap_err()
+        }
     };
     let error = read("lambdactl-test/nothing:here".to_owned(), None).await;
     assert!(matches!(error, ImageError::Engine(DockerError::ImageNotFound { .. })), "{error}");
@@ -462,7 +466,10 @@ async fn podman_builds_and_exports_behind_the_same_api() {
     request.architecture = Architecture::of_this_machine();
     let reporter: SharedReporter = Arc::new(Silent);
     let id = engine.build(&request, &reporter).await.unwrap().to_string();
-    let image = lambdactl::image::engine::read(&engine, &id, request.architecture, &reporter).await.unwrap();
+    let image =
+        lambdactl::image::engine::read(&engine, &id, request.architecture, &Default::default(), &reporter)
+            .await
+            .unwrap();
     assert_eq!(image.layers.len(), 1);
     assert!(image.manifest.is_accepted_by_lambda());
     assert_eq!(image.config.document["config"]["Labels"]["who"], "ada");

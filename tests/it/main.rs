@@ -18,6 +18,7 @@ mod local_ecr;
 mod local_lambda;
 mod moto;
 mod pipeline;
+mod push;
 mod readme;
 mod registry;
 mod screen;

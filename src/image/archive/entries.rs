@@ -7,6 +7,7 @@ use std::path::{Component, Path};
 use bytes::Bytes;
 use tar::{Archive, EntryType};
 
+use super::expected::Expected;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::image::ImageError;
@@ -22,8 +23,8 @@ const START: u64 = 512;
 const LINKS: usize = 16;
 
 /// A file of an archive.
-#[derive(Debug)]
-pub(super) enum Entry {
+#[derive(Clone, Debug)]
+pub(in crate::image) enum Entry {
     /// Something small that is no layer, or a small compressed one.
     Small(Bytes),
     /// Something large, as it is.
@@ -71,8 +72,8 @@ impl Entries {
     }
 }
 
-/// Reads an archive to its end.
-pub(super) fn read(name: &str, input: impl Read) -> Result<Entries, ImageError> {
+/// Reads an archive to its end; what is expected is passed over.
+pub(super) fn read(name: &str, input: impl Read, expected: &Expected) -> Result<Entries, ImageError> {
     let unreadable = |source| ImageError::Read { what: name.to_owned(), source };
     let mut entries = Entries { name: name.to_owned(), files: HashMap::new(), links: HashMap::new() };
     let mut archive = Archive::new(input);
@@ -82,8 +83,19 @@ pub(super) fn read(name: &str, input: impl Read) -> Result<Entries, ImageError> 
         let key = normal(&path);
         match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                let size = entry.size();
-                entries.files.insert(key, put_aside(&mut entry, size, &unreadable)?);
+                let put_aside = match expected.at(&key) {
+                    Some(known) => known,
+                    None => {
+                        let size = entry.size();
+                        match put_aside(&mut entry, size, &unreadable)? {
+                            Entry::Tar(layer) => {
+                                expected.instead_of(&layer.diff_id).unwrap_or(Entry::Tar(layer))
+                            }
+                            other => other,
+                        }
+                    }
+                };
+                entries.files.insert(key, put_aside);
             }
             EntryType::Symlink => {
                 let target = entry.link_name().map_err(unreadable)?.unwrap_or_default();

@@ -11,7 +11,7 @@ use super::cloud::Cloud;
 use super::error::PipelineError;
 use super::observe::{self, Observed};
 use super::plan::{DeployPlan, FunctionPlan, PolicyPlan};
-use super::push;
+use super::{knowledge, push};
 use crate::domain::plan::{DeploymentAction, PushedImage, Step, Transfer};
 use crate::domain::policy::Pull;
 use crate::domain::reference::Tag;
@@ -162,6 +162,7 @@ pub(super) async fn push_image(
         let pushed = push::push(&client, uri, tag, image, cloud.reporter()).await;
         let pushed =
             pushed.map_err(|source| PipelineError::Registry { doing: format!("push to `{uri}`"), source })?;
+        knowledge::remember(cloud, uri, image).await;
         cloud.wrote(Step::Image, &format!("{uri}@{}", pushed.digest), "pushed");
         let Transfer { bytes_uploaded, layers_uploaded, layers_reused } = pushed.transfer;
         let outcome = format!(

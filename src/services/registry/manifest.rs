@@ -1,5 +1,8 @@
 //! Manifests: reading, asking for their digest, storing.
 
+use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
+
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
@@ -50,7 +53,28 @@ impl RegistryClient {
                 return Err(RegistryError::Digest { subject: subject.to_owned(), expected, actual: digest });
             }
         }
+        self.seen().insert((repository.clone(), digest), true);
         Ok(FetchedManifest { media_type: media_type(content_type, &bytes), bytes, digest })
+    }
+
+    /// Tells whether a manifest is there. What is found here once is not asked for again by this
+    /// client: a command that looks for it several times costs one request.
+    pub async fn has_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        let key = (repository.clone(), *digest);
+        if let Some(there) = self.seen().get(&key) {
+            return Ok(*there);
+        }
+        let there = self.manifest_digest(repository, &digest.to_string()).await? == Some(*digest);
+        self.seen().insert(key, there);
+        Ok(there)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<(RepositoryName, Digest), bool>> {
+        self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for the digest a tag or digest resolves to, without the bytes.
@@ -105,7 +129,11 @@ impl RegistryClient {
         .await?;
         match declared {
             Some(actual) if actual != expected => Err(RegistryError::Digest { subject, expected, actual }),
-            _ => Ok(expected),
+            _ => {
+                // Whether it can be read now has to be asked.
+                self.seen().remove(&(repository.clone(), expected));
+                Ok(expected)
+            }
         }
     }
 

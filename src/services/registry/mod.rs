@@ -17,9 +17,10 @@ mod upload;
 mod verified;
 mod watched;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -27,13 +28,14 @@ use futures_util::stream::BoxStream;
 
 use crate::domain::digest::Digest;
 use crate::domain::manifest::MediaType;
-use crate::domain::reference::RegistryHost;
+use crate::domain::reference::{RegistryHost, RepositoryName};
 use crate::domain::secret::Secret;
 use crate::event::SharedReporter;
 
 use authorization::Authenticator;
 
 pub use error::{ErrorEntry, Operation, Refusal, RegistryError};
+pub use upload::Uploaded;
 pub use verified::{BlobMismatch, verified};
 
 /// The bytes of a blob as they pass by.
@@ -96,6 +98,8 @@ struct Inner {
     host: RegistryHost,
     authenticator: Authenticator,
     reporter: Reporting,
+    /// Manifests that were asked for by digest, and whether they were there.
+    seen: Mutex<HashMap<(RepositoryName, Digest), bool>>,
 }
 
 /// A reporter that has a `Debug` form.
@@ -120,7 +124,9 @@ impl RegistryClient {
         reporter: SharedReporter,
     ) -> Self {
         let authenticator = Authenticator::new(host.clone(), authorization);
-        Self { inner: Arc::new(Inner { http, host, authenticator, reporter: Reporting(reporter) }) }
+        let (reporter, seen) = (Reporting(reporter), Mutex::default());
+        let inner = Inner { http, host, authenticator, reporter, seen };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The registry it speaks to.

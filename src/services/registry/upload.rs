@@ -5,8 +5,8 @@
 //! attempt in it fails with `BLOB_UPLOAD_INVALID`.
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#post-then-put>
 
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use reqwest::{Body, Method, Url};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::{Body, Method, Response, StatusCode, Url};
 
 use super::authorization::Access;
 use super::error::{Operation, RegistryError};
@@ -17,16 +17,30 @@ use super::{BlobContent, RegistryClient};
 use crate::domain::manifest::Descriptor;
 use crate::domain::reference::RepositoryName;
 
+/// How a blob came into a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uploaded {
+    /// Its bytes were sent.
+    Sent,
+    /// The registry took it over from another of its repositories.
+    Mounted,
+}
+
 impl RegistryClient {
-    /// Sends a blob, from the beginning at each attempt.
+    /// Sends a blob, from the beginning at each attempt; or has it taken over from the repository
+    /// `from` of the same registry, where the registry does that.
+    ///
+    /// A registry that does not answers as if nobody had asked, and opens a session.
+    /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#mounting-a-blob-from-another-repository>
     pub async fn upload_blob(
         &self,
         repository: &RepositoryName,
         descriptor: &Descriptor,
         content: &dyn BlobContent,
-    ) -> Result<(), RegistryError> {
+        from: Option<&RepositoryName>,
+    ) -> Result<Uploaded, RegistryError> {
         let what = || format!("{} `{repository}@{}`", Operation::UploadBlob, descriptor.digest);
-        retry(self.reporter(), what, || self.upload_blob_once(repository, descriptor, content)).await
+        retry(self.reporter(), what, || self.upload_blob_once(repository, descriptor, content, from)).await
     }
 
     async fn upload_blob_once(
@@ -34,32 +48,46 @@ impl RegistryClient {
         repository: &RepositoryName,
         descriptor: &Descriptor,
         content: &dyn BlobContent,
-    ) -> Result<(), RegistryError> {
-        let mut commit = self.start_upload(repository, descriptor).await?;
+        from: Option<&RepositoryName>,
+    ) -> Result<Uploaded, RegistryError> {
+        let Some(mut commit) = self.start_upload(repository, descriptor, from).await? else {
+            return Ok(Uploaded::Mounted);
+        };
         let error = match self.send_blob(&mut commit, repository, descriptor, content).await {
             Err(error) => error,
-            done => return done,
+            Ok(()) => return Ok(Uploaded::Sent),
         };
         // The bytes are gone, and with them the session: begin again.
         if !self.reauthorize(&mut commit, repository, Access::Push, &error).await? {
             return Err(error);
         }
-        let mut commit = self.start_upload(repository, descriptor).await?;
-        self.send_blob(&mut commit, repository, descriptor, content).await
+        if let Some(mut commit) = self.start_upload(repository, descriptor, None).await? {
+            self.send_blob(&mut commit, repository, descriptor, content).await?;
+        }
+        Ok(Uploaded::Sent)
     }
 
-    /// Opens a session and returns the request that will carry the bytes.
+    /// Opens a session and returns the request that will carry the bytes; `None` where none have
+    /// to be sent.
     async fn start_upload(
         &self,
         repository: &RepositoryName,
         descriptor: &Descriptor,
-    ) -> Result<Exchange, RegistryError> {
+        from: Option<&RepositoryName>,
+    ) -> Result<Option<Exchange>, RegistryError> {
         let subject = format!("{repository}@{}", descriptor.digest);
         let mut exchange =
             self.exchange(Operation::StartUpload, &subject, Method::POST, repository, "blobs/uploads/")?;
+        if let Some(from) = from {
+            let digest = descriptor.digest.to_string();
+            exchange.url.query_pairs_mut().append_pair("mount", &digest).append_pair("from", from.as_str());
+        }
         exchange.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         exchange.expected = &[200, 201, 202, 204];
         let response = self.send(&mut exchange, repository, Access::Push).await?;
+        if from.is_some() && is_mounted(&response) {
+            return Ok(None);
+        }
         self.follow(&mut exchange, &response)?;
         append_digest(&mut exchange.url, descriptor);
         exchange.operation = Operation::UploadBlob;
@@ -67,7 +95,7 @@ impl RegistryClient {
         exchange.headers.insert(CONTENT_LENGTH, descriptor.size.into());
         exchange.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         exchange.expected = &[200, 201, 202, 204];
-        Ok(exchange)
+        Ok(Some(exchange))
     }
 
     async fn send_blob(
@@ -96,6 +124,12 @@ impl RegistryClient {
         }
         result.map(|_| ())
     }
+}
+
+/// Whether the answer names the blob itself; some registries open sessions with 201 as well.
+fn is_mounted(response: &Response) -> bool {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    response.status() == StatusCode::CREATED && !location.is_some_and(|at| at.contains("/uploads/"))
 }
 
 /// Adds the digest to the location, which is otherwise used exactly as the registry wrote it.

@@ -10,7 +10,7 @@ mod script;
 mod source;
 
 /// An image of the Docker Engine, by name or ID, that is removed with the test.
-struct EngineImage(String);
+pub struct EngineImage(pub String);
 
 impl Drop for EngineImage {
     fn drop(&mut self) {

@@ -1,0 +1,95 @@
+//! Where layers that need not be read lie in an archive of `docker save`.
+//!
+//! Engines since Docker 25 name a layer's file after its digest. Older ones name its directory
+//! after an ID that is computed from the layers below it, except for the top one, whose ID also
+//! depends on the configuration.
+//! <https://github.com/moby/moby/blob/v20.10.24/image/tarexport/save.go>
+
+use std::collections::HashMap;
+
+use super::entries::Entry;
+use crate::domain::digest::{DiffId, Digest};
+use crate::image::gzip::Compression;
+use crate::image::known::KnownLayers;
+use crate::image::spool::Spooled;
+
+/// What goes before the chain ID in the document an old engine's layer ID is the digest of.
+const BEFORE: &str = r#"{"container_config":{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,"Cmd":null,"Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":null},"created":"1970-01-01T00:00:00Z","layer_id":""#;
+
+/// The layers of an archive that somebody else has.
+#[derive(Debug, Default)]
+pub(in crate::image) struct Expected {
+    known: KnownLayers,
+    paths: HashMap<String, Entry>,
+}
+
+impl Expected {
+    /// Works out where the known ones among `diff_ids`, lowest first, would lie.
+    pub(in crate::image) fn new(diff_ids: &[DiffId], known: KnownLayers) -> Self {
+        let mut paths = HashMap::new();
+        for layer in known.iter() {
+            let as_tar = format!("blobs/sha256/{}", layer.diff_id.0.hex());
+            paths.insert(as_tar, Entry::Tar(layer.clone()));
+            let as_gzip = format!("blobs/sha256/{}", layer.digest.hex());
+            let spooled = Spooled { digest: layer.digest, size: layer.size, source: layer.source.clone() };
+            paths.insert(as_gzip, Entry::Large(spooled, Compression::Gzip));
+        }
+        let below_top = diff_ids.len().saturating_sub(1);
+        for (id, diff_id) in old_ids(diff_ids).into_iter().zip(diff_ids).take(below_top) {
+            if let Some(layer) = known.get(diff_id) {
+                paths.insert(format!("{}/layer.tar", id.hex()), Entry::Tar(layer.clone()));
+            }
+        }
+        Self { known, paths }
+    }
+
+    /// The entry at `path`, if it need not be read.
+    pub(super) fn at(&self, path: &str) -> Option<Entry> {
+        self.paths.get(path).cloned()
+    }
+
+    /// The same layer in the registry, for one that had to be read to be recognised.
+    pub(super) fn instead_of(&self, diff_id: &DiffId) -> Option<Entry> {
+        self.known.get(diff_id).cloned().map(Entry::Tar)
+    }
+}
+
+/// The IDs an old engine gives the layers, all but the top one's right.
+fn old_ids(diff_ids: &[DiffId]) -> Vec<Digest> {
+    let mut chain: Option<Digest> = None;
+    let mut ids: Vec<Digest> = Vec::new();
+    for diff_id in diff_ids {
+        let next = match chain {
+            None => diff_id.0,
+            Some(below) => Digest::of(format!("{below} {}", diff_id.0).as_bytes()),
+        };
+        let parent = ids.last().map(|parent| format!(r#","parent":"{parent}""#)).unwrap_or_default();
+        ids.push(Digest::of(format!("{BEFORE}{next}\"{parent}}}").as_bytes()));
+        chain = Some(next);
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::BlobSource;
+    use crate::image::gzip::GzipLayer;
+
+    fn known(content: &[u8]) -> (DiffId, GzipLayer) {
+        let diff_id = DiffId(Digest::of(content));
+        let digest = Digest::of(&[content, b" compressed"].concat());
+        (diff_id, GzipLayer { diff_id, digest, size: 7, source: BlobSource::Memory(Default::default()) })
+    }
+
+    #[test]
+    fn known_layers_are_recognised_by_either_digest() {
+        let (diff_id, layer) = known(b"layer");
+        let digest = layer.digest;
+        let expected = Expected::new(&[diff_id], KnownLayers::of([layer]));
+        let at = |digest: Digest| expected.at(&format!("blobs/sha256/{}", digest.hex()));
+        assert!(matches!(at(diff_id.0), Some(Entry::Tar(layer)) if layer.digest == digest));
+        assert!(matches!(at(digest), Some(Entry::Large(spooled, Compression::Gzip)) if spooled.size == 7));
+        assert!(expected.at("blobs/sha256/00").is_none() && expected.instead_of(&diff_id).is_some());
+    }
+}

@@ -1,0 +1,101 @@
+//! What a registry has already: images read off it, whose layers need neither be exported nor
+//! compressed nor sent again. The pipeline gathers it; `image::engine` looks layers up in it.
+
+use std::collections::HashMap;
+
+use super::gzip::GzipLayer;
+use super::{BlobSource, Image};
+use crate::domain::digest::DiffId;
+use crate::services::docker::EngineImage;
+
+/// Images that a registry may have, and their layers by the digest of what is in them.
+///
+/// What is here was read or stored earlier and may have been deleted since: an image is asked for
+/// before it is relied on.
+#[derive(Clone, Debug, Default)]
+pub struct KnownImages {
+    images: Vec<Image>,
+}
+
+/// Layers that a registry was seen to have, by the digest of what is in them.
+#[derive(Clone, Debug, Default)]
+pub struct KnownLayers {
+    layers: HashMap<DiffId, GzipLayer>,
+}
+
+impl KnownImages {
+    /// Adds an image whose layers are in a registry.
+    pub fn add(&mut self, image: Image) {
+        if !self.images.iter().any(|known| known.digest() == image.digest()) {
+            self.images.push(image);
+        }
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+
+    /// The image that an engine holds under another name, if the registry still has it.
+    ///
+    /// The engine's ID is the digest of the configuration (or, with the containerd store, of the
+    /// manifest), and a configuration names the layers: nothing but the whole image has it.
+    pub(super) async fn the_same_as(&self, found: &EngineImage) -> Option<Image> {
+        let is_same = |image: &&Image| {
+            let id = image.manifest.config.digest == found.id || image.digest() == found.id;
+            id && image.config.diff_ids().is_ok_and(|diff_ids| diff_ids == found.diff_ids)
+        };
+        for image in self.images.iter().filter(is_same) {
+            if is_there(image).await {
+                return Some(image.clone());
+            }
+        }
+        None
+    }
+
+    /// The layers among `wanted` that the registry has.
+    pub(super) async fn layers(&self, wanted: &[DiffId]) -> KnownLayers {
+        let mut known = KnownLayers::default();
+        for image in &self.images {
+            let diff_ids = image.config.diff_ids().unwrap_or_default();
+            let is_new = |diff_id: &DiffId| wanted.contains(diff_id) && !known.layers.contains_key(diff_id);
+            if !diff_ids.iter().any(is_new) || !is_there(image).await {
+                continue;
+            }
+            for (diff_id, layer) in diff_ids.into_iter().zip(&image.layers) {
+                if wanted.contains(&diff_id) {
+                    let (digest, size) = (layer.descriptor.digest, layer.descriptor.size);
+                    let source = layer.source.clone();
+                    known.layers.entry(diff_id).or_insert(GzipLayer { diff_id, digest, size, source });
+                }
+            }
+        }
+        known
+    }
+}
+
+/// Tells whether the registry has an image now; where it cannot be asked, it counts as missing.
+async fn is_there(image: &Image) -> bool {
+    let Some(BlobSource::Registry(blob)) = image.layers.first().map(|layer| &layer.source) else {
+        return false;
+    };
+    let digest = image.digest();
+    blob.client.has_manifest(&blob.repository, &digest).await.unwrap_or(false)
+}
+
+impl KnownLayers {
+    /// A layer by what is in it.
+    pub(super) fn get(&self, diff_id: &DiffId) -> Option<&GzipLayer> {
+        self.layers.get(diff_id)
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(layers: impl IntoIterator<Item = GzipLayer>) -> Self {
+        Self { layers: layers.into_iter().map(|layer| (layer.diff_id, layer)).collect() }
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &GzipLayer> {
+        self.layers.values()
+    }
+}

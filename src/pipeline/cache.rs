@@ -1,0 +1,186 @@
+//! What earlier runs learned about registries, in the user's cache directory.
+//!
+//! Manifests and configurations lie under their digest and are checked against it, so that an
+//! entry is right or counts as absent. Beside them is, for each repository, which manifests were
+//! put there lately; whoever relies on one asks the repository first. All of it may be lost,
+//! damaged or written by several runs at once, and a full disk stops nothing.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::domain::digest::Digest;
+use crate::domain::reference::RepositoryUri;
+
+/// How many manifests of a repository are remembered.
+const LATELY: usize = 4;
+/// How many documents are kept; half of them go when there are more.
+const DOCUMENTS: usize = 1000;
+/// No document is larger: manifests have some 10 KB.
+const LARGEST: u64 = 4 << 20;
+
+/// A directory that may disappear at any time.
+#[derive(Clone, Debug)]
+pub(super) struct Cache {
+    directory: PathBuf,
+}
+
+impl Cache {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// A document by its digest.
+    pub(super) fn document(&self, digest: &Digest) -> Option<Bytes> {
+        let bytes = read(&self.documents().join(digest.hex()))?;
+        (Digest::of(&bytes) == *digest).then(|| bytes.into())
+    }
+
+    /// Keeps a document.
+    pub(super) fn keep(&self, bytes: &[u8]) {
+        let path = self.documents().join(Digest::of(bytes).hex());
+        if read(&path).is_some_and(|there| there == bytes) {
+            return;
+        }
+        // Without it, it is only read again.
+        let _ = write(&path, bytes);
+        let _ = self.tidy();
+    }
+
+    /// The manifests that were put into a repository lately, the last one first.
+    pub(super) fn lately(&self, repository: &RepositoryUri) -> Vec<Digest> {
+        let text = read(&self.list(repository)).and_then(|bytes| String::from_utf8(bytes).ok());
+        let lines = text.as_deref().unwrap_or_default().lines();
+        lines.filter_map(|line| line.parse().ok()).take(LATELY).collect()
+    }
+
+    /// Remembers that a manifest is in a repository. Two runs at once may forget one of theirs.
+    pub(super) fn remember(&self, repository: &RepositoryUri, digest: Digest) {
+        let mut list = self.lately(repository);
+        if list.first() == Some(&digest) {
+            return;
+        }
+        list.retain(|known| *known != digest);
+        list.insert(0, digest);
+        list.truncate(LATELY);
+        let text: String = list.iter().map(|digest| format!("{digest}\n")).collect();
+        let _ = write(&self.list(repository), text.as_bytes());
+    }
+
+    fn documents(&self) -> PathBuf {
+        self.directory.join("documents")
+    }
+
+    fn list(&self, repository: &RepositoryUri) -> PathBuf {
+        // Names of repositories have slashes in them.
+        let name = Digest::of(repository.to_string().as_bytes()).hex();
+        self.directory.join("repositories").join(name)
+    }
+
+    /// Takes the older half away when there are too many.
+    fn tidy(&self) -> io::Result<()> {
+        let entries: Vec<_> = fs::read_dir(self.documents())?.filter_map(Result::ok).collect();
+        if entries.len() <= DOCUMENTS {
+            return Ok(());
+        }
+        let age = |entry: &fs::DirEntry| entry.metadata().and_then(|it| it.modified());
+        let mut dated: Vec<(SystemTime, PathBuf)> =
+            entries.iter().filter_map(|entry| Some((age(entry).ok()?, entry.path()))).collect();
+        dated.sort();
+        for (_, path) in dated.iter().take(DOCUMENTS / 2) {
+            let _ = fs::remove_file(path);
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    (fs::metadata(path).ok()?.len() <= LARGEST).then(|| fs::read(path).ok())?
+}
+
+/// Writes a file that others see whole or not at all, and that only its owner can read: a
+/// configuration holds whatever the image's author put into it.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(name: &str) -> RepositoryUri {
+        format!("registry.test/{name}").parse().unwrap()
+    }
+
+    #[test]
+    fn documents_are_right_or_absent() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path().join("cache"));
+        let digest = Digest::of(b"document");
+        assert_eq!(cache.document(&digest), None);
+        cache.keep(b"document");
+        assert_eq!(cache.document(&digest).unwrap(), "document");
+        let path = cache.documents().join(digest.hex());
+        for damage in [&b""[..], b"documenT", b"document and more"] {
+            fs::write(&path, damage).unwrap();
+            assert_eq!(cache.document(&digest), None);
+        }
+        cache.keep(b"document");
+        assert_eq!(cache.document(&digest).unwrap(), "document");
+    }
+
+    #[test]
+    fn the_last_manifests_are_remembered_and_rubbish_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path().to_owned());
+        let digests: Vec<Digest> = (0..6_u8).map(|number| Digest::of(&[number])).collect();
+        for digest in &digests {
+            cache.remember(&uri("a"), *digest);
+        }
+        cache.remember(&uri("a"), digests[3]);
+        assert_eq!(cache.lately(&uri("a")), [digests[3], digests[5], digests[4], digests[2]]);
+        assert!(cache.lately(&uri("b")).is_empty());
+        fs::write(cache.list(&uri("a")), b"\xff\xfe").unwrap();
+        assert!(cache.lately(&uri("a")).is_empty());
+        fs::write(cache.list(&uri("a")), format!("rubbish\n{}\n", digests[0])).unwrap();
+        assert_eq!(cache.lately(&uri("a")), [digests[0]]);
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_stops_nothing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let cache = Cache::new(file.path().join("below a file"));
+        cache.keep(b"document");
+        cache.remember(&uri("a"), Digest::of(b"x"));
+        assert_eq!(cache.document(&Digest::of(b"document")), None);
+        assert!(cache.lately(&uri("a")).is_empty());
+    }
+
+    #[test]
+    fn the_cache_does_not_grow_for_ever_and_runs_do_not_disturb_each_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path().to_owned());
+        let threads: Vec<_> = (0..4_u32)
+            .map(|thread| {
+                let cache = cache.clone();
+                std::thread::spawn(move || {
+                    for number in 0..DOCUMENTS as u32 / 3 {
+                        cache.keep(&(thread * 10_000 + number).to_le_bytes());
+                        cache.remember(&uri("a"), Digest::of(&number.to_le_bytes()));
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(fs::read_dir(cache.documents()).unwrap().count() <= DOCUMENTS + 4);
+        assert_eq!(cache.lately(&uri("a")).len(), LATELY);
+    }
+}

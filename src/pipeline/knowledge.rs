@@ -1,0 +1,115 @@
+//! Finds out what a registry has, while the image is being built: the image that is live, and
+//! those that were pushed lately.
+//!
+//! An image in the registry lists what is in its layers, so that nothing has to be remembered to
+//! know which layers need not be sent; what is remembered spares the reading. Nothing here fails:
+//! not to know only means more work.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+
+use super::cloud::Cloud;
+use crate::domain::digest::Digest;
+use crate::domain::manifest::{Descriptor, Manifest, MediaType};
+use crate::domain::reference::{ImageReference, RepositoryUri};
+use crate::event::Event;
+use crate::image::known::KnownImages;
+use crate::image::registry::from_documents;
+use crate::image::{Image, ImageError};
+use crate::services::lambda::FoundFunction;
+use crate::services::registry::RegistryClient;
+
+/// No configuration is read that is larger.
+const LARGEST_CONFIG: u64 = 4 << 20;
+
+/// The image a function runs, and what was pushed to its repository lately.
+pub(super) async fn of_function(cloud: &Cloud, found: Option<&FoundFunction>) -> KnownImages {
+    let mut known = KnownImages::default();
+    let uri = found.and_then(|found| found.function.resolved_image_uri.as_deref());
+    let Some(reference) = uri.and_then(|uri| uri.parse::<ImageReference>().ok()) else { return known };
+    if let Some(digest) = reference.digest {
+        add(cloud, &mut known, &reference.repository, digest).await;
+    }
+    lately(cloud, &mut known, &reference.repository).await;
+    known
+}
+
+/// What was pushed to a repository lately.
+pub(super) async fn of_repository(cloud: &Cloud, repository: &RepositoryUri) -> KnownImages {
+    let mut known = KnownImages::default();
+    lately(cloud, &mut known, repository).await;
+    known
+}
+
+/// Remembers an image that is in a repository.
+pub(super) async fn remember(cloud: &Cloud, repository: &RepositoryUri, image: &Image) {
+    let Some(cache) = cloud.cache().cloned() else { return };
+    let (repository, digest) = (repository.clone(), image.digest());
+    let documents = [image.manifest_bytes.clone(), image.config_bytes.clone()];
+    let writing = tokio::task::spawn_blocking(move || {
+        documents.iter().for_each(|document| cache.keep(document));
+        cache.remember(&repository, digest);
+    });
+    let _ = writing.await;
+}
+
+async fn lately(cloud: &Cloud, known: &mut KnownImages, repository: &RepositoryUri) {
+    for digest in cloud.cache().map(|cache| cache.lately(repository)).unwrap_or_default() {
+        add(cloud, known, repository, digest).await;
+    }
+}
+
+async fn add(cloud: &Cloud, known: &mut KnownImages, repository: &RepositoryUri, digest: Digest) {
+    let Ok(client) = cloud.registry(&repository.registry).await else { return };
+    match look_up(cloud, &client, repository, digest).await {
+        Ok(Some(image)) => known.add(image),
+        Ok(None) => {}
+        Err(error) => {
+            let remark = format!("`{repository}@{digest}` cannot be asked for its layers: {error}");
+            cloud.report(Event::Detail(remark));
+        }
+    }
+}
+
+/// Reads an image's documents, from the cache where they are there.
+async fn look_up(
+    cloud: &Cloud,
+    client: &RegistryClient,
+    repository: &RepositoryUri,
+    digest: Digest,
+) -> Result<Option<Image>, ImageError> {
+    let cached = |digest: &Digest| cloud.cache().and_then(|cache| cache.document(digest));
+    let keep = |bytes: &Bytes| cloud.cache().into_iter().for_each(|cache| cache.keep(bytes));
+    let name = &repository.name;
+    let manifest_bytes = match cached(&digest) {
+        Some(bytes) => bytes,
+        None => match client.manifest(name, &digest.to_string()).await? {
+            Some(manifest) => manifest.bytes,
+            None => return Ok(None),
+        },
+    };
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(&manifest_bytes) else { return Ok(None) };
+    let config_bytes = match cached(&manifest.config.digest) {
+        Some(bytes) => bytes,
+        None if manifest.config.size > LARGEST_CONFIG => return Ok(None),
+        None => read(client, repository, &manifest.config).await?,
+    };
+    keep(&manifest_bytes);
+    keep(&config_bytes);
+    let media_type = manifest.media_type.unwrap_or(match manifest.config.media_type {
+        MediaType::DockerConfig => MediaType::DockerManifest,
+        _ => MediaType::OciManifest,
+    });
+    Ok(from_documents(client, name, media_type, manifest_bytes, config_bytes))
+}
+
+async fn read(
+    client: &RegistryClient,
+    repository: &RepositoryUri,
+    config: &Descriptor,
+) -> Result<Bytes, ImageError> {
+    let unreadable = |source| ImageError::Read { what: format!("{repository}@{}", config.digest), source };
+    let chunks: Vec<Bytes> =
+        client.blob(&repository.name, config).await?.try_collect().await.map_err(unreadable)?;
+    Ok(chunks.concat().into())
+}

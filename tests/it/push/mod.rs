@@ -1,0 +1,3 @@
+//! Pushes that move no more than they have to, seen from the registry's side.
+
+mod unchanged;

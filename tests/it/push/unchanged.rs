@@ -1,0 +1,117 @@
+//! Images of the Docker Engine whose layers the registry has already.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::deploy::EngineImage;
+use crate::support::needs_docker;
+use crate::support::python::aws_json;
+use crate::support::world::World;
+
+/// An image of the engine with a layer for each file; the name is removed with this value.
+fn build(world: &World, name: &str, files: &[(&str, &str)]) -> EngineImage {
+    let image = EngineImage(format!("lambdactl-test-{name}:{}", std::process::id()));
+    let mut dockerfile = "FROM scratch\nCOPY bootstrap /bootstrap\n".to_owned();
+    for (path, content) in files {
+        world.project.write(path, content);
+        dockerfile += &format!("COPY {path} /{path}\n");
+    }
+    world.project.write("Dockerfile", format!("{dockerfile}ENTRYPOINT [\"/bootstrap\"]\n"));
+    let built = Command::new("docker")
+        .args(["build", "--tag", &image.0, world.project.argument()])
+        .env("DOCKER_BUILDKIT", "0")
+        .output()
+        .expect("docker is installed");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    image
+}
+
+/// What the registry was asked since `mark`, without the paths' beginnings.
+fn asked(world: &World, mark: usize) -> Vec<String> {
+    let log = world.cloud.log();
+    let registry = log[mark..].iter().filter(|entry| entry.path.starts_with("/v2/"));
+    registry
+        .map(|entry| {
+            let kind = if entry.path.contains("/manifests/") { "manifest" } else { "blob" };
+            format!("{} {kind}", entry.method)
+        })
+        .collect()
+}
+
+fn push(world: &World, image: &EngineImage) -> Value {
+    let source = format!("docker:{}", image.0);
+    world.sandbox.json(0, ["push", "--local", "--function", "hello", "--image", &source]).pop().unwrap()
+}
+
+fn deploy(world: &World, image: &EngineImage) -> Value {
+    let source = format!("docker:{}", image.0);
+    world.sandbox.json(0, ["deploy", "--local", "--function", "hello", "--image", &source]).pop().unwrap()
+}
+
+#[test]
+fn an_image_that_was_pushed_before_costs_one_request_and_no_export() {
+    if !needs_docker() {
+        return;
+    }
+    let world = World::new();
+    let image = build(&world, "unchanged", &[("data", "the data")]);
+    let first = push(&world, &image);
+    assert_eq!(first["layers_uploaded"], 2, "{first}");
+    let mark = world.cloud.log().len();
+    let again = push(&world, &image);
+    assert_eq!(asked(&world, mark), ["HEAD manifest"]);
+    assert_eq!((&again["image_digest"], &again["layers_uploaded"]), (&first["image_digest"], &json!(0)));
+    assert_eq!(again["bytes_uploaded"], 0);
+    let source = format!("docker:{}", image.0);
+    let told = world.sandbox.run(["push", "-v", "--local", "--function", "hello", "--image", &source]);
+    assert!(told.expect(0).stderr.contains("nothing is exported"));
+
+    // Without what was remembered, the same comes out.
+    std::fs::remove_dir_all(world.sandbox.path().join("home/.cache/lambdactl")).unwrap();
+    assert_eq!(push(&world, &image)["image_digest"], first["image_digest"]);
+}
+
+#[test]
+fn a_machine_that_knows_nothing_reads_the_layers_off_the_live_image() {
+    if !needs_docker() {
+        return;
+    }
+    let world = World::new();
+    let before = build(&world, "before", &[("dependencies", "large and old"), ("code", "old")]);
+    let first = deploy(&world, &before);
+    assert_eq!(first["layers_uploaded"], 3, "{first}");
+    std::fs::remove_dir_all(world.sandbox.path().join("home/.cache/lambdactl")).unwrap();
+    let mark = world.cloud.log().len();
+    let same = deploy(&world, &before);
+    assert_eq!(same["action"], "unchanged", "{same}");
+    assert_eq!(asked(&world, mark), ["GET manifest", "GET blob"]);
+
+    let after = build(&world, "after", &[("dependencies", "large and old"), ("code", "new")]);
+    let mark = world.cloud.log().len();
+    let changed = deploy(&world, &after);
+    assert_eq!((&changed["layers_uploaded"], &changed["layers_reused"]), (&json!(1), &json!(2)), "{changed}");
+    // Only the new layer and the configuration are asked for: the others are known to be there.
+    let heads = asked(&world, mark).iter().filter(|asked| *asked == "HEAD blob").count();
+    assert_eq!(heads, 2, "{:#?}", asked(&world, mark));
+}
+
+#[test]
+fn an_image_that_was_deleted_from_the_repository_is_sent_again() {
+    if !needs_docker() {
+        return;
+    }
+    let world = World::new();
+    let image = build(&world, "deleted", &[("data", "gone soon")]);
+    let first = push(&world, &image);
+    let digest = first["image_digest"].as_str().unwrap();
+    let named = format!("imageDigest={digest}");
+    let deleted = ["ecr", "batch-delete-image", "--repository-name", "hello", "--image-ids", &named];
+    let deleted = aws_json(world.cloud.endpoint(), "us-east-1", &deleted);
+    assert_eq!(deleted["imageIds"].as_array().map(Vec::len), Some(1), "{deleted}");
+    let again = push(&world, &image);
+    assert_eq!(again["image_digest"], digest);
+    let listed =
+        aws_json(world.cloud.endpoint(), "us-east-1", &["ecr", "list-images", "--repository-name", "hello"]);
+    assert_eq!(listed["imageIds"][0]["imageDigest"], digest, "{listed}");
+}
