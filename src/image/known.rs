@@ -84,6 +84,11 @@ async fn is_there(image: &Image) -> bool {
 }
 
 impl KnownLayers {
+    /// Whether none is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
     /// A layer by what is in it.
     pub(super) fn get(&self, diff_id: &DiffId) -> Option<&GzipLayer> {
         self.layers.get(diff_id)

@@ -122,7 +122,7 @@ async fn gzip(
 }
 
 /// Reads a layer and compresses it with gzip.
-async fn convert(
+pub(super) async fn convert(
     what: &str,
     compression: Compression,
     source: &BlobSource,

@@ -44,6 +44,11 @@ impl Spool {
         Ok(Self { file: BufWriter::with_capacity(256 << 10, file), hasher: Sha256::new(), size: 0 })
     }
 
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Ends it.
     pub(super) fn finish(self) -> io::Result<Spooled> {
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;

@@ -46,6 +46,13 @@ pub(super) struct Candidate {
     pub(super) origin: String,
 }
 
+impl Candidate {
+    /// Whether it is on this machine, or in a virtual machine that looks like it.
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Unix(_))
+    }
+}
+
 /// The origin of an endpoint nobody has named.
 pub(super) const USUAL_PLACE: &str = "a usual place";
 

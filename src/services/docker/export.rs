@@ -22,6 +22,26 @@ pub(super) async fn inspect(docker: &Docker, name: &str) -> Result<Option<Engine
     }
 }
 
+/// Whether layers lie in the engine as directories, not as the compressed blobs of the
+/// containerd store.
+pub(super) async fn keeps_layers_uncompressed(docker: &Docker) -> bool {
+    let Ok(info) = docker.info().await else { return false };
+    let status = info.driver_status.unwrap_or_default();
+    let is_containerd = status.iter().flatten().any(|word| word.starts_with("io.containerd.snapshotter"));
+    // In a virtual machine, loopback is another.
+    let is_desktop = info.operating_system.is_some_and(|system| system.contains("Desktop"));
+    !is_containerd && !is_desktop
+}
+
+/// The sizes of an image's layers. The history has an entry for each instruction; those that
+/// wrote nothing cannot be told from those that made an empty layer.
+pub(super) async fn layer_sizes(docker: &Docker, image: &EngineImage) -> Option<Vec<u64>> {
+    let history = docker.image_history(&image.id.to_string()).await.ok()?;
+    let sizes = history.iter().rev().map(|entry| u64::try_from(entry.size).unwrap_or_default());
+    let sizes: Vec<u64> = sizes.filter(|size| *size > 0).collect();
+    (sizes.len() == image.diff_ids.len()).then_some(sizes)
+}
+
 /// Streams the archive of an image.
 pub(super) fn export(
     docker: Docker,
@@ -69,6 +89,7 @@ fn engine_image(found: ImageInspect) -> Result<EngineImage, String> {
             architecture: found.architecture.unwrap_or_default(),
             variant: found.variant.filter(|variant| !variant.is_empty()),
         },
+        tags: found.repo_tags.unwrap_or_default().into_iter().filter(|tag| tag != "<none>:<none>").collect(),
         size: found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
         diff_ids,
     })

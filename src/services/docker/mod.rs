@@ -12,6 +12,7 @@ mod error;
 mod export;
 mod failure;
 mod progress;
+mod push;
 mod transcript;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,6 +96,8 @@ pub struct EngineImage {
     pub size: u64,
     /// Its layers, lowest first.
     pub diff_ids: Vec<DiffId>,
+    /// Its names.
+    pub tags: Vec<String>,
 }
 
 /// A connected engine.
@@ -102,6 +105,7 @@ pub struct EngineImage {
 pub struct DockerEngine {
     docker: Docker,
     builder: Builder,
+    is_near: bool,
 }
 
 /// The two builders engines have.
@@ -123,7 +127,10 @@ impl DockerEngine {
         let mut first_error = None;
         for candidate in &candidates {
             match connection::connect(candidate).await {
-                Ok((docker, builder)) => return Ok(Self { docker, builder }),
+                Ok((docker, builder)) => {
+                    let is_near = candidate.is_here() && builder == Builder::BuildKit;
+                    return Ok(Self { docker, builder, is_near });
+                }
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
@@ -155,6 +162,23 @@ impl DockerEngine {
     /// Looks an image up by name or ID; `None` where there is none.
     pub async fn inspect(&self, name: &str) -> Result<Option<EngineImage>, DockerError> {
         export::inspect(&self.docker, name).await
+    }
+
+    /// Whether it may reach what listens on this machine's loopback address, and keeps layers
+    /// apart, uncompressed: so that having it push to here pays. It may still turn out not to.
+    pub async fn can_push_here(&self) -> bool {
+        self.is_near && export::keeps_layers_uncompressed(&self.docker).await
+    }
+
+    /// Uncompressed bytes of the layers of an image, lowest first; `None` where the engine does
+    /// not tell which is which.
+    pub async fn layer_sizes(&self, image: &EngineImage) -> Option<Vec<u64>> {
+        export::layer_sizes(&self.docker, image).await
+    }
+
+    /// Pushes an image to a repository on this machine, as which it is not known afterwards.
+    pub async fn push(&self, image: &EngineImage, repository: &str) -> Result<(), DockerError> {
+        push::push(&self.docker, image, repository).await
     }
 
     /// Streams the archive `docker save` would write.

@@ -115,3 +115,31 @@ fn an_image_that_was_deleted_from_the_repository_is_sent_again() {
         aws_json(world.cloud.endpoint(), "us-east-1", &["ecr", "list-images", "--repository-name", "hello"]);
     assert_eq!(listed["imageIds"][0]["imageDigest"], digest, "{listed}");
 }
+
+#[test]
+fn only_missing_layers_leave_the_engine_and_get_the_digest_they_have_by_the_other_way() {
+    if !needs_docker() {
+        return;
+    }
+    let world = World::new();
+    let large: String = (0..3_000_000_u64).map(|number| format!("{:x} ", number * number)).collect();
+    let before = build(&world, "door", &[("dependencies", &large), ("code", "old")]);
+    push(&world, &before);
+    let after = build(&world, "door-after", &[("dependencies", &large), ("code", "new"), ("empty", "")]);
+    let source = format!("docker:{}", after.0);
+    let told =
+        world.sandbox.run(["push", "-v", "--local", "--function", "hello", "--image", &source]).expect(0);
+    assert!(told.stderr.contains("only what is missing was taken from the engine"), "{told}");
+    let names = Command::new("docker")
+        .args(["image", "inspect", "--format", "{{json .RepoTags}} {{json .RepoDigests}}", &after.0])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&names.stdout).trim(), format!("[\"{}\"] []", after.0));
+
+    // A repository that has nothing gets the whole image, from an export.
+    let whole = ["push", "--local", "--function", "other", "--image", &source];
+    let whole = world.sandbox.json(0, whole).pop().unwrap();
+    assert_eq!(whole["layers_uploaded"], 4, "{whole}");
+    let digest = whole["image_digest"].as_str().unwrap();
+    assert!(told.stdout.trim_end().ends_with(digest), "{digest} {told}");
+}
