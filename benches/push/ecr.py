@@ -1,0 +1,41 @@
+"""The two answers of the ECR API that a push needs, for any repository, at once."""
+
+import base64
+import json
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+listen, registry = int(sys.argv[1]), sys.argv[2]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or "{}")
+        operation = self.headers.get("x-amz-target", "").rsplit(".", 1)[-1]
+        if operation == "DescribeRepositories":
+            name = body["repositoryNames"][0]
+            arn = f"arn:aws:ecr:us-east-1:000000000000:repository/{name}"
+            found = {"repositoryName": name, "repositoryUri": f"{registry}/{name}", "repositoryArn": arn}
+            answer = {"repositories": [found | {"registryId": "000000000000"}]}
+        elif operation == "GetAuthorizationToken":
+            token = base64.b64encode(b"AWS:secret").decode()
+            answer = {"authorizationData": [{"authorizationToken": token, "expiresAt": time.time() + 43200}]}
+        else:
+            answer = {}
+        data = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/x-amz-json-1.1")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+server = ThreadingHTTPServer(("127.0.0.1", listen), Handler)
+print("ready", flush=True)
+server.serve_forever()
