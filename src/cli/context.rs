@@ -5,9 +5,11 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use super::error::CommandError;
+use super::functions::FunctionArguments;
 use super::global::{ColorChoice, GlobalArguments, OutputChoice, early_value};
 use crate::config::Location;
 use crate::local::call::Delays;
+use crate::local::runner::FunctionOptions;
 use crate::local::{LocalOptions, RunningCloud};
 use crate::output::mode::Mode;
 use crate::output::screen::Screen;
@@ -89,6 +91,16 @@ impl Environment {
         self.stdin_is_terminal && self.stderr_is_terminal && !self.ci
     }
 
+    /// Tells whether standard input is a terminal.
+    pub(super) fn reads_from_people(&self) -> bool {
+        self.stdin_is_terminal
+    }
+
+    /// Tells whether standard output is a terminal.
+    pub(super) fn shows_results_to_people(&self) -> bool {
+        self.stdout_is_terminal
+    }
+
     /// Decides how to show things.
     pub(super) fn output_options(&self, global: &GlobalArguments, plan_is_result: bool) -> OutputOptions {
         let mode = match global.output {
@@ -168,6 +180,15 @@ pub(super) struct Connection {
     _local: Option<RunningCloud>,
 }
 
+impl Connection {
+    /// Ends what runs in this process, and waits for it.
+    pub(super) async fn end(self) {
+        if let Some(local) = self._local {
+            local.end().await;
+        }
+    }
+}
+
 impl Context {
     pub(super) fn new(global: GlobalArguments, environment: Environment, output: Output) -> Self {
         Self { global, environment, output }
@@ -184,8 +205,13 @@ impl Context {
 
     /// Connects to AWS, or to the local cloud with `--local`.
     pub(super) async fn connect(&self) -> Result<Connection, CommandError> {
+        self.connect_to(&FunctionArguments::default()).await
+    }
+
+    /// As [`Context::connect`], where functions may have to run in this process.
+    pub(super) async fn connect_to(&self, functions: &FunctionArguments) -> Result<Connection, CommandError> {
         let local = if self.global.local {
-            Some(crate::local::attach_or_serve(&self.local_options(None)?).await?)
+            Some(crate::local::attach_or_serve(&self.local_options(None, functions)?).await?)
         } else {
             None
         };
@@ -208,13 +234,20 @@ impl Context {
     pub(super) fn local_options(
         &self,
         listen: Option<std::net::SocketAddr>,
+        functions: &FunctionArguments,
     ) -> Result<LocalOptions, CommandError> {
         let state = || Some(self.environment.state_directory.as_ref()?.join("lambdactl/local"));
         let directory = self.global.local_dir.clone().or_else(state).ok_or_else(|| CommandError::Usage {
             message: "nowhere to keep the local cloud: neither HOME nor XDG_STATE_HOME is set".to_owned(),
             hints: vec!["name a directory with `--local-dir DIR`".to_owned()],
         })?;
-        Ok(LocalOptions { directory, listen, delays: Delays::default() })
+        let functions = FunctionOptions {
+            choice: functions.choice(),
+            engine: self.environment.engine.clone(),
+            credentials: functions.credentials(),
+            reporter: self.output.reporter(),
+        };
+        Ok(LocalOptions { directory, listen, delays: Delays::default(), functions })
     }
 
     /// A command line that speaks to the same cloud as this one.

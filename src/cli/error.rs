@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::domain::invocation::FunctionFailure;
 use crate::local::LocalError;
 use crate::output::Output;
 use crate::output::report::ErrorReport;
@@ -75,6 +76,16 @@ pub(super) enum CommandError {
         /// What to type instead.
         hints: Vec<String>,
     },
+    /// The function that was called failed.
+    #[error("function `{function}` failed: {}", told(failure))]
+    Function {
+        /// As it was named.
+        function: String,
+        /// Its own error.
+        failure: Box<FunctionFailure>,
+        /// By which it is found in the log.
+        request_id: Option<String>,
+    },
     /// A file cannot be written.
     #[error("writing `{}`: {source}", path.display())]
     Write {
@@ -110,7 +121,7 @@ impl CommandError {
             Self::Pipeline(error) => exit_of(error.kind()),
             // An address that may not be listened on was typed; nothing was tried.
             Self::Local(LocalError::NotLoopback { .. }) => Exit::Usage,
-            Self::Local(_) | Self::Write { .. } | Self::Runtime(_) => Exit::Failed,
+            Self::Local(_) | Self::Function { .. } | Self::Write { .. } | Self::Runtime(_) => Exit::Failed,
             Self::Interrupted { .. } => Exit::Interrupted,
         }
     }
@@ -127,7 +138,7 @@ impl CommandError {
                 watch.iter().map(goes_on).chain([again]).collect()
             }
             Self::Local(error) => error.hint().into_iter().collect(),
-            Self::Write { .. } | Self::Runtime(_) => Vec::new(),
+            Self::Function { .. } | Self::Write { .. } | Self::Runtime(_) => Vec::new(),
         }
     }
 
@@ -141,6 +152,10 @@ impl CommandError {
             if !message.contains(&text) && !causes.iter().any(|cause| cause.contains(&text)) {
                 causes.push(text);
             }
+        }
+        if let Self::Function { failure, request_id, .. } = self {
+            let code = failure.error_type.clone();
+            return ErrorReport { message, code, request_id: request_id.clone(), ..ErrorReport::default() };
         }
         let api = self.api_error();
         ErrorReport {
@@ -160,6 +175,17 @@ impl CommandError {
         };
         told.or_else(|| chain(self).find_map(|error| error.downcast_ref()))
     }
+}
+
+/// A function's error in its own words, with its trace.
+fn told(failure: &FunctionFailure) -> String {
+    let head = match &failure.error_type {
+        Some(error_type) if failure.message.is_empty() => error_type.clone(),
+        Some(error_type) => format!("{error_type}: {}", failure.message),
+        None => failure.message.clone(),
+    };
+    let trace = failure.trace.iter().map(|line| format!("\n{line}"));
+    std::iter::once(head).chain(trace).collect()
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::context::Context;
 use super::error::{CommandError, Exit};
+use super::functions::FunctionArguments;
 use super::signal;
 use crate::local;
 use crate::output::results::local::{LocalFunctionRow, LocalRepositoryRow};
@@ -63,6 +64,9 @@ pub(super) struct ServeArguments {
     /// Listen on this loopback address [default: a free port of 127.0.0.1]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = loopback)]
     listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    functions: FunctionArguments,
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
@@ -78,16 +82,16 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 impl LocalCommand {
     pub(super) fn run(self, context: &Context) -> Result<Exit, CommandError> {
         match self {
-            Self::Serve(arguments) => signal::block_on(serve(context, arguments.listen)),
+            Self::Serve(arguments) => signal::block_on(serve(context, arguments)),
             Self::Status => status(context),
             Self::Reset => reset(context),
         }
     }
 }
 
-async fn serve(context: &Context, listen: Option<SocketAddr>) -> Result<Exit, CommandError> {
+async fn serve(context: &Context, arguments: ServeArguments) -> Result<Exit, CommandError> {
     let interrupted = signal::watch()?;
-    let running = local::serve(&context.local_options(listen)?).await?;
+    let running = local::serve(&context.local_options(arguments.listen, &arguments.functions)?).await?;
     let region = context.global.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
     let dummy = || "local".to_owned();
     context.output.result(&Outcome::Local(LocalReport::Serving {
@@ -103,12 +107,13 @@ async fn serve(context: &Context, listen: Option<SocketAddr>) -> Result<Exit, Co
     }));
     // Ends with an error only if the task is gone, and then there is nothing to wait for either.
     let _interrupted = interrupted.await;
+    running.end().await;
     // Ctrl-C is how a server in the foreground is meant to end.
     Ok(Exit::Done)
 }
 
 fn status(context: &Context) -> Result<Exit, CommandError> {
-    let status = local::status(&context.local_options(None)?)?;
+    let status = local::status(&context.local_options(None, &FunctionArguments::default())?)?;
     let function = |function: local::LocalFunction| LocalFunctionRow {
         region: function.region,
         name: function.name,
@@ -131,7 +136,7 @@ fn status(context: &Context) -> Result<Exit, CommandError> {
 }
 
 fn reset(context: &Context) -> Result<Exit, CommandError> {
-    let options = context.local_options(None)?;
+    let options = context.local_options(None, &FunctionArguments::default())?;
     let directory = options.directory.display().to_string();
     if !context.global.yes && !confirmed(context, &directory)? {
         context.output.note("nothing was wiped");

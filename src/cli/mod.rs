@@ -10,7 +10,9 @@ mod completions;
 mod context;
 mod deploy;
 mod error;
+mod functions;
 mod global;
+mod invoke;
 mod lists;
 mod local;
 mod man;
@@ -81,6 +83,7 @@ enum Command {
     Push(Box<push::PushArguments>),
     Watch(watch::WatchArguments),
     Status(status::StatusArguments),
+    Invoke(invoke::InvokeArguments),
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     #[command(subcommand)]
@@ -136,6 +139,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, CommandError> {
         Command::Push(arguments) => signal::run(context, arguments.run(context)),
         Command::Watch(arguments) => signal::run(context, arguments.run(context)),
         Command::Status(arguments) => signal::run(context, arguments.run(context)),
+        Command::Invoke(arguments) => signal::run(context, arguments.run(context)),
         Command::Policy(command) => signal::run(context, command.run(context)),
         Command::Local(command) => command.run(context),
         Command::Completions(arguments) => arguments.run(context),

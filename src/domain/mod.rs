@@ -10,6 +10,7 @@ pub mod digest;
 pub mod environment;
 pub mod function;
 pub mod image_source;
+pub mod invocation;
 pub mod manifest;
 pub mod plan;
 pub mod platform;

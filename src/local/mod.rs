@@ -8,13 +8,16 @@ mod account_setting;
 pub mod blob;
 pub mod call;
 pub mod ecr;
+pub mod environments;
 pub mod iam;
 pub mod lambda;
+pub mod logs;
 pub mod put_image;
 mod query;
 pub mod registry;
 pub mod repository;
 pub mod runner;
+pub mod runtime_api;
 mod server;
 mod status;
 pub mod store;
@@ -26,6 +29,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use call::Delays;
+use runner::FunctionOptions;
 
 /// Where a local cloud lives and how it listens.
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ pub struct LocalOptions {
     pub listen: Option<SocketAddr>,
     /// How long things take.
     pub delays: Delays,
+    /// How functions are run.
+    pub functions: FunctionOptions,
 }
 
 /// Says why the local cloud cannot be had.
@@ -128,6 +134,15 @@ pub async fn attach_or_serve(options: &LocalOptions) -> Result<RunningCloud, Loc
 impl RunningCloud {
     fn own(server: server::RunningServer) -> Self {
         Self { endpoint: server.endpoint.clone(), _server: Some(server) }
+    }
+
+    /// Waits for asynchronous invocations and ends everything that runs in this process; a
+    /// server in another one is left alone. Dropping ends it too, without waiting for those.
+    pub async fn end(self) {
+        if let Some(server) = &self._server {
+            server.environments.drain().await;
+            server.environments.end().await;
+        }
     }
 
     /// Whether the server is in this process.

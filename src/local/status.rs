@@ -9,10 +9,11 @@ use time::OffsetDateTime;
 use super::repository::Repository;
 use super::server::{SERVING_LOCK, announcement, lock_exclusively, lock_file};
 use super::store::{Store, StoreError, at};
-use super::{LocalError, LocalOptions, LocalRepository, LocalStatus, blob, lambda};
+use super::{LocalError, LocalOptions, LocalRepository, LocalStatus, blob, lambda, logs, runner};
 
 /// Everything a local cloud keeps in its directory, besides its locks.
-const CONTENTS: [&str; 4] = ["documents", "blobs", "uploads", announcement::FILE];
+const CONTENTS: [&str; 6] =
+    ["documents", "blobs", "uploads", logs::FOLDER, runner::SERVERS, announcement::FILE];
 
 pub(super) fn status(options: &LocalOptions) -> Result<LocalStatus, LocalError> {
     let directory = &options.directory;

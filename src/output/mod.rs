@@ -142,6 +142,19 @@ impl Output {
         self.shared.lock().screen.out(text);
     }
 
+    /// Shows a function's response as it came; in JSON it is part of the result. For people a
+    /// line break follows, so that their prompt stands on its own line.
+    pub fn response(&self, bytes: &[u8], for_people: bool) {
+        let mut state = self.shared.lock();
+        if matches!(state.renderer, Renderer::Json(_)) {
+            return;
+        }
+        state.screen.out_bytes(bytes);
+        if for_people && !bytes.is_empty() && !bytes.ends_with(b"\n") {
+            state.screen.out("\n");
+        }
+    }
+
     /// Tells people something; neither an event nor a result. Says nothing in JSON or with `-q`.
     pub fn note(&self, text: &str) {
         let mut state = self.shared.lock();

@@ -17,11 +17,11 @@ struct Stream {
 }
 
 impl Stream {
-    fn write(&mut self, text: &str) {
-        if self.closed || text.is_empty() {
+    fn write(&mut self, bytes: &[u8]) {
+        if self.closed || bytes.is_empty() {
             return;
         }
-        let written = self.sink.write_all(text.as_bytes()).and_then(|()| self.sink.flush());
+        let written = self.sink.write_all(bytes).and_then(|()| self.sink.flush());
         self.closed = written.is_err();
     }
 }
@@ -40,12 +40,17 @@ impl Screen {
 
     /// Writes a part of the result.
     pub fn out(&mut self, text: &str) {
-        self.stdout.write(text);
+        self.stdout.write(text.as_bytes());
+    }
+
+    /// Writes a part of the result that need not be text.
+    pub fn out_bytes(&mut self, bytes: &[u8]) {
+        self.stdout.write(bytes);
     }
 
     /// Writes a part of the story.
     pub fn err(&mut self, text: &str) {
-        self.stderr.write(text);
+        self.stderr.write(text.as_bytes());
     }
 }
 

@@ -25,6 +25,7 @@ mod watch;
 use std::time::Duration;
 
 use crate::domain::function::Function;
+use crate::domain::invocation::{Invocation, InvokeRequest};
 use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
 use crate::domain::reference::{RepositoryUri, Tag};
 use crate::domain::spec::DeploySpec;
@@ -116,6 +117,18 @@ impl Cloud {
     /// What is live.
     pub async fn status(&self, function: &str) -> Result<Live, PipelineError> {
         live::status(self, function).await
+    }
+
+    /// Calls a function, once.
+    pub async fn invoke(&self, request: &InvokeRequest) -> Result<Invocation, PipelineError> {
+        self.session().region()?;
+        let function = &request.function;
+        self.lambda().invoke(request).await.map_err(|error| {
+            if error.is("ResourceNotFoundException") && request.qualifier.is_none() {
+                return watch::missing(self, function);
+            }
+            PipelineError::api(format!("invoke function `{function}`"))(error)
+        })
     }
 
     /// Reads and explains the repository policy.

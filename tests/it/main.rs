@@ -13,6 +13,7 @@ mod docker;
 mod examples;
 mod faults;
 mod images;
+mod invoke;
 mod layering;
 mod local_ecr;
 mod local_lambda;

@@ -86,6 +86,23 @@ impl Failure {
         Self::new(StatusCode::NOT_IMPLEMENTED, "ServiceException", Shape::Usual, message)
     }
 
+    /// 413: the event is larger than an invocation may have.
+    pub(super) fn too_large(limit: usize) -> Self {
+        let message = format!("Request must be smaller than {limit} bytes for the InvokeFunction operation");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", Shape::Usual, message)
+    }
+
+    /// 400: the event is not JSON.
+    pub(super) fn invalid_content(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidRequestContentException", Shape::Usual, message)
+    }
+
+    /// 429: all the concurrency that is reserved for the function is in use.
+    pub(super) fn throttled() -> Self {
+        let message = "Rate Exceeded.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", Shape::Usual, message)
+    }
+
     fn broken(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ServiceException", Shape::Usual, message)
     }

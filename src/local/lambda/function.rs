@@ -237,6 +237,23 @@ impl Version {
         }
     }
 
+    /// What invocations run at this moment: while an update is in progress, what was there before.
+    pub(super) fn live(&self) -> (&Settings, &Code) {
+        let before = self.transition.as_ref().and_then(|transition| transition.before.as_deref());
+        before.map_or((&self.settings, &self.code), |(settings, code)| (settings, code))
+    }
+
+    /// Wakes a function that was idle: it is `Pending` for as long as a new one.
+    pub(super) fn wake(&mut self, call: &Call) {
+        self.state = Status::creating("Pending");
+        self.transition = Some(Transition {
+            until: call.now + call.delays.create,
+            revision_after: new_revision(),
+            failure: None,
+            before: None,
+        });
+    }
+
     /// Puts an idle function to sleep, as Lambda does after some weeks without invocations.
     pub(super) fn fall_idle(&mut self) {
         self.state = Status::because("Inactive", "Idle", "The function is idle.");
@@ -325,6 +342,17 @@ impl Function {
         match self.aliases.get(qualifier) {
             Some(alias) => self.version(&alias.version),
             None => self.version(qualifier),
+        }
+    }
+
+    /// As [`Function::resolve`], where `dice` (from 0 to 1) decides between the two versions a
+    /// weighted alias points to.
+    pub(super) fn route(&self, qualifier: Option<&str>, dice: f64) -> Option<&Version> {
+        let alias = qualifier.and_then(|qualifier| self.aliases.get(qualifier));
+        let other = alias.and_then(|alias| alias.weights.iter().next());
+        match other {
+            Some((version, weight)) if dice < *weight => self.version(version),
+            _ => self.resolve(qualifier),
         }
     }
 

@@ -11,6 +11,7 @@ mod create;
 mod errors;
 mod function;
 mod images;
+mod invoke;
 mod page;
 mod permissions;
 mod read;
@@ -37,13 +38,20 @@ use self::function::{Code, Function};
 use self::images::{ImageCatalogue, LocalRegistry};
 use self::reply::Reply;
 use self::request::Request;
-use self::target::{NameRules, Target};
 use super::LocalFunction;
 use super::call::Call;
+use super::environments::Environments;
 use super::store::{StoreError, Transaction};
 
 /// Answers one request of the Lambda API.
-pub async fn handle(call: &Call, request: http::Request<Bytes>) -> Response<Body> {
+pub async fn handle(
+    call: &Call,
+    environments: &Environments,
+    request: http::Request<Bytes>,
+) -> Response<Body> {
+    if invoke::is_invoke(&request) {
+        return invoke::invoke(call, environments, request).await;
+    }
     blocking(call, request, dispatch).await
 }
 
@@ -114,7 +122,6 @@ fn dispatch(request: &Request<'_>) -> Result<Reply, Failure> {
             ("POST", [_, "policy"]) => permissions::add_permission(request),
             ("GET", [_, "policy"]) => permissions::get_policy(request),
             ("DELETE", [_, "policy", _]) => permissions::remove_permission(request),
-            ("POST", [_, "invocations"]) => invoke(request),
             _ => unknown(request),
         },
         ["2016-08-19", "account-settings"] if method == "GET" => account::get_account_settings(request),
@@ -134,19 +141,6 @@ fn dispatch(request: &Request<'_>) -> Result<Reply, Failure> {
         },
         _ => unknown(request),
     }
-}
-
-/// Refuses to invoke: there is nothing yet that could run the function.
-fn invoke(request: &Request<'_>) -> Result<Reply, Failure> {
-    let call = request.call;
-    let target = Target::of(request, NameRules::Namespaced)?;
-    let function = call.store.transaction(|tx| Function::read(tx, call, &target.name))??;
-    let version = function.as_ref().and_then(|function| function.resolve(target.qualifier.as_deref()));
-    let version = version.ok_or_else(|| target.not_found(call))?;
-    if version.state.value == "Pending" {
-        version.check_settled(&target.arn(call))?;
-    }
-    Err(Failure::not_available("functions cannot be invoked here yet"))
 }
 
 fn unknown(request: &Request<'_>) -> Result<Reply, Failure> {

@@ -4,16 +4,21 @@
 //! `environments` decides everything and hands a [`Launch`] to a [`Runner`]; what comes back is
 //! [`Running`] until it exits, is killed, or is dropped. Runners know nothing of invocations.
 
+mod choice;
+mod container;
 mod output;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::store::Store;
 use crate::domain::digest::Digest;
 
+pub use choice::{FunctionOptions, RunnerChoice, choose};
+pub(super) use container::SERVERS;
 pub use output::{Lines, OutputSink};
 
 /// A future that a trait object returns.
@@ -200,6 +205,11 @@ pub trait Runner: Send + Sync {
 
     /// What is not as in Lambda, in a few words; `None` where nothing is known.
     fn lost_fidelity(&self) -> Option<&str>;
+
+    /// How much later than an answer the output that was written before it may come.
+    fn output_delay(&self) -> Duration {
+        Duration::from_millis(3)
+    }
 
     /// Starts a function's process. What is wrong with the image or the entry point is told by
     /// the [`Exit`]; an error is the runner's.

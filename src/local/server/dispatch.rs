@@ -223,7 +223,7 @@ async fn handle(server: &Server, mut call: Call, asked: Asked) -> Response<Body>
                 return refusal::json(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", UNSIGNED);
             };
             call.region = region;
-            lambda::handle(&call, request).await
+            lambda::handle(&call, &server.environments, request).await
         }
         Asked::Query { form, request } => {
             let Some(region) = signed(request.headers(), request.uri()) else {

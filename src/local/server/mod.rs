@@ -25,9 +25,11 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::call::Delays;
+use super::environments::Environments;
 use super::registry::auth::SigningKey;
 use super::store::{Store, StoreError, at};
 use super::upload::{self, Hashes};
@@ -53,6 +55,7 @@ struct Server {
     identity: String,
     key: SigningKey,
     hashes: Hashes,
+    environments: Environments,
     faults: faults::Faults,
     log: log::RequestLog,
 }
@@ -61,10 +64,22 @@ struct Server {
 #[derive(Debug)]
 pub(super) struct RunningServer {
     pub(super) endpoint: String,
+    pub(super) environments: Environments,
     // In the order they are let go: the announcement before the connections, the locks last.
     _announced: Option<(Announced, File)>,
     _end: DropGuard,
     _serving: File,
+}
+
+impl Drop for RunningServer {
+    /// Whoever did not end the environments (a command that was interrupted) still leaves
+    /// nothing behind.
+    fn drop(&mut self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.environments.are_any() && runtime.runtime_flavor() == RuntimeFlavor::MultiThread {
+            tokio::task::block_in_place(|| runtime.block_on(self.environments.end()));
+        }
+    }
 }
 
 /// Starts a server for this process alone.
@@ -154,8 +169,10 @@ fn run(
     let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
     let address = listener.local_addr().map_err(|source| LocalError::Listen { address: unknown, source })?;
     let identity = uuid::Uuid::new_v4().to_string();
+    let environments = Environments::new(store.clone(), options.functions.clone());
     let server = Server {
         key: SigningKey::load(&store)?,
+        environments: environments.clone(),
         store,
         delays: options.delays,
         identity: identity.clone(),
@@ -171,6 +188,7 @@ fn run(
     tokio::spawn(serve.into_future());
     let running = RunningServer {
         endpoint: format!("http://{address}"),
+        environments,
         _announced: None,
         _end: end.drop_guard(),
         _serving: serving,

@@ -2,6 +2,7 @@
 
 pub mod deployment;
 pub mod function;
+mod invocation;
 pub mod local;
 pub mod policy;
 
@@ -11,6 +12,7 @@ use super::plan;
 use super::style::Style;
 use crate::domain::digest::Digest;
 use crate::domain::function::Function;
+use crate::domain::invocation::Invocation;
 use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
 use crate::domain::size::ByteSize;
 pub use local::LocalReport;
@@ -55,6 +57,13 @@ pub enum Outcome {
         /// The commit its image says it was made from.
         source_commit: Option<String>,
     },
+    /// `invoke`; the response itself is not a text, and shown by [`super::Output::response`].
+    Invocation {
+        /// As it was named.
+        function: String,
+        /// What it came to.
+        invocation: Invocation,
+    },
     /// `policy show` and `policy ensure`
     Policy(PolicyView),
     /// `local …`
@@ -95,6 +104,7 @@ impl Outcome {
             Self::Status { function, source_commit } => {
                 function::status_to_json(function, source_commit.as_deref())
             }
+            Self::Invocation { function, invocation } => invocation::to_json(function, invocation),
             Self::Policy(view) => view.to_json(),
             Self::Local(report) => report.to_json(),
         }
@@ -111,6 +121,7 @@ impl Outcome {
             Self::Status { function, source_commit } => {
                 function::block(function, source_commit.as_deref(), style)
             }
+            Self::Invocation { .. } => String::new(),
             Self::Policy(view) => view.to_text(style),
             Self::Local(report) => report.to_text(style),
         }
@@ -143,6 +154,7 @@ impl Outcome {
                 format!("{} {} has settled: {status}\n", style.good("✓"), function.name)
             }
             Self::Status { .. } => String::new(),
+            Self::Invocation { function, invocation } => invocation::epilogue(function, invocation),
             Self::Policy(view) => view.epilogue(),
             Self::Local(report) => report.epilogue(),
         }

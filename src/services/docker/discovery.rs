@@ -27,6 +27,13 @@ pub(super) enum Endpoint {
     Ssh(String),
 }
 
+impl Endpoint {
+    /// Tells whether it is a socket of this machine.
+    pub(super) fn is_socket(&self) -> bool {
+        matches!(self, Self::Unix(_) | Self::Pipe(_))
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

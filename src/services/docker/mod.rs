@@ -5,6 +5,7 @@
 mod bases;
 mod build;
 mod connection;
+mod container;
 mod context;
 mod discovery;
 mod dockerignore;
@@ -15,7 +16,7 @@ mod progress;
 mod push;
 mod transcript;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use bollard::Docker;
@@ -28,6 +29,7 @@ use crate::domain::reference::RegistryHost;
 use crate::domain::secret::Secret;
 use crate::event::SharedReporter;
 
+pub use container::{Container, ContainerExit, ContainerOutput, ContainerRequest};
 pub use error::DockerError;
 pub use failure::BuildFailure;
 
@@ -106,6 +108,7 @@ pub struct DockerEngine {
     docker: Docker,
     builder: Builder,
     is_near: bool,
+    is_local: bool,
 }
 
 /// The two builders engines have.
@@ -129,7 +132,8 @@ impl DockerEngine {
             match connection::connect(candidate).await {
                 Ok((docker, builder)) => {
                     let is_near = candidate.is_here() && builder == Builder::BuildKit;
-                    return Ok(Self { docker, builder, is_near });
+                    let is_local = candidate.endpoint.is_socket();
+                    return Ok(Self { docker, builder, is_near, is_local });
                 }
                 Err(error) => first_error = first_error.or(Some(error)),
             }
@@ -184,5 +188,36 @@ impl DockerEngine {
     /// Streams the archive `docker save` would write.
     pub fn export(&self, name: &str) -> impl Stream<Item = Result<Bytes, DockerError>> + Send + 'static {
         export::export(self.docker.clone(), name.to_owned())
+    }
+
+    /// Tells whether the engine is reached through a socket of this machine.
+    pub fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// Loads an image from an archive that names it `name`.
+    pub async fn load(
+        &self,
+        name: &str,
+        archive: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    ) -> Result<(), DockerError> {
+        container::load(&self.docker, name, archive).await
+    }
+
+    /// Makes and starts a container, and returns it with its output.
+    pub async fn start(
+        &self,
+        request: &ContainerRequest,
+    ) -> Result<(Container, ContainerOutput), DockerError> {
+        container::start(&self.docker, request).await
+    }
+
+    /// Removes the containers that have `label` and for whose labels `is_abandoned` holds.
+    pub async fn remove_abandoned(
+        &self,
+        label: &str,
+        is_abandoned: impl Fn(&HashMap<String, String>) -> bool,
+    ) -> Result<(), DockerError> {
+        container::remove_abandoned(&self.docker, label, is_abandoned).await
     }
 }

@@ -4,6 +4,7 @@
 //! failure an [`ApiError`]; enumerations stay open.
 
 mod describe;
+mod invoke;
 mod write;
 
 use aws_sdk_lambda::Client;

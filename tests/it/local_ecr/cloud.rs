@@ -18,7 +18,12 @@ pub const REGION: &str = "us-east-1";
 
 /// The options of a local cloud in `directory`.
 pub fn options(directory: &Path) -> LocalOptions {
-    LocalOptions { directory: directory.to_owned(), listen: None, delays: Delays::default() }
+    LocalOptions {
+        directory: directory.to_owned(),
+        listen: None,
+        delays: Delays::default(),
+        functions: lambdactl::local::runner::FunctionOptions::default(),
+    }
 }
 
 /// A served directory.

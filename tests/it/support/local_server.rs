@@ -75,6 +75,17 @@ impl LocalServer {
         panic!("`local serve` does not say where it listens: {said:#?}");
     }
 
+    /// Stands where a server has been.
+    pub fn nobody() -> Self {
+        let child = std::process::Command::new("true").spawn().expect("`true` starts");
+        Self { child, endpoint: String::new() }
+    }
+
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Such as `http://127.0.0.1:4566`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint

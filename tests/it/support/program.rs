@@ -8,20 +8,29 @@ use std::sync::OnceLock;
 pub fn static_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("program-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let (source, program) = (folder.join("hello.c"), folder.join("hello"));
-        std::fs::write(&source, "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n")
-            .unwrap();
-        let status = Command::new("cc")
-            .args(["-static", "-O1", "-s", "-o"])
-            .arg(&program)
-            .arg(&source)
-            .status()
-            .expect("a C compiler is installed");
-        assert!(status.success(), "the C library's static archive is installed (libc6-dev)");
-        program
+        compile("hello", "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n")
     })
+}
+
+/// A static Lambda function that does what its event says, compiled once for all tests of a run.
+pub fn function() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| compile("function", include_str!("programs/function.c")))
+}
+
+fn compile(name: &str, text: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("program-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (source, program) = (folder.join(format!("{name}.c")), folder.join(name));
+    std::fs::write(&source, text).unwrap();
+    let status = Command::new("cc")
+        .args(["-static", "-O1", "-s", "-w", "-o"])
+        .arg(&program)
+        .arg(&source)
+        .status()
+        .expect("a C compiler is installed");
+    assert!(status.success(), "the C library's static archive is installed (libc6-dev)");
+    program
 }
 
 /// This machine's architecture as Lambda names it.

@@ -203,15 +203,33 @@ fn a_deleted_function_is_gone_with_everything() {
 }
 
 #[test]
-fn invocation_says_honestly_that_it_is_not_there() {
+fn only_a_function_that_is_there_and_awake_can_be_invoked() {
     let mut cloud = Cloud::new();
     cloud.active();
     let path = "/2015-03-31/functions/hello/invocations";
-    let (status, code, message) = cloud.refused("POST", path, &json!({}));
+    cloud.ok("POST", path, 204, &json!({}));
+    let (status, code, _) = cloud.refused("POST", "/2015-03-31/functions/none/invocations", &json!({}));
+    assert_eq!((status, code.as_str()), (404, "ResourceNotFoundException"));
+    cloud.ok("POST", "/_lambdactl/outcomes", 204, &json!({"function": "hello", "idle": true}));
+    for seconds in [0, 9] {
+        cloud.pass(seconds);
+        let (status, code, message) = cloud.refused("POST", path, &json!({}));
+        assert_eq!((status, code.as_str()), (409, "ResourceConflictException"));
+        assert!(message.ends_with("in the following state: Pending"), "{message}");
+    }
+    cloud.pass(1);
+    cloud.ok("POST", path, 204, &json!({}));
+}
+
+#[test]
+fn what_the_local_cloud_cannot_run_it_says_honestly() {
+    let mut cloud = Cloud::new();
+    cloud.ok("POST", FUNCTIONS, 201, &zip_function());
+    cloud.pass(10);
+    let (status, code, message) =
+        cloud.refused("POST", "/2015-03-31/functions/hello/invocations", &json!({}));
     assert_eq!((status, code.as_str()), (501, "ServiceException"));
-    assert!(message.contains("cannot be invoked"), "{message}");
-    let (status, ..) = cloud.refused("POST", "/2015-03-31/functions/none/invocations", &json!({}));
-    assert_eq!(status, 404);
+    assert!(message.contains(".zip"), "{message}");
     let (status, ..) = cloud.refused("GET", "/2021-10-31/functions/hello/url", &Value::Null);
     assert_eq!(status, 501);
 }

@@ -1,0 +1,96 @@
+//! Which runner runs the functions of a server: chosen once, when the first is invoked.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::container::ContainerRunner;
+use super::{Runner, RunnerError};
+use crate::event::{Event, SharedReporter, Silent};
+use crate::local::store::Store;
+use crate::services::docker::EngineLocation;
+
+/// How long an engine may take to answer before another runner is taken.
+const GREETING: Duration = Duration::from_secs(5);
+
+/// How functions are run.
+#[derive(Clone)]
+pub struct FunctionOptions {
+    /// Which runner.
+    pub choice: RunnerChoice,
+    /// Where to look for an engine.
+    pub engine: EngineLocation,
+    /// The caller's own credentials, where functions are to have them.
+    pub credentials: Option<Vec<(String, String)>>,
+    /// Told which runner was chosen.
+    pub reporter: SharedReporter,
+}
+
+/// The runner the user wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunnerChoice {
+    /// The best there is.
+    #[default]
+    Automatic,
+    /// A container of the Docker Engine or Podman.
+    Container,
+}
+
+impl RunnerChoice {
+    /// How users name them.
+    pub const NAMES: [&str; 2] = ["auto", "container"];
+}
+
+impl FromStr for RunnerChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Automatic),
+            "container" => Ok(Self::Container),
+            _ => Err("expected `auto` or `container`".to_owned()),
+        }
+    }
+}
+
+impl Default for FunctionOptions {
+    fn default() -> Self {
+        Self {
+            choice: RunnerChoice::default(),
+            engine: EngineLocation::default(),
+            credentials: None,
+            reporter: Arc::new(Silent),
+        }
+    }
+}
+
+impl fmt::Debug for FunctionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither credentials nor the reporter can be shown.
+        f.debug_struct("FunctionOptions").field("choice", &self.choice).finish_non_exhaustive()
+    }
+}
+
+/// Chooses a runner, and says which in one line, with what is not as in Lambda.
+pub async fn choose(options: &FunctionOptions, store: &Arc<Store>) -> Result<Arc<dyn Runner>, RunnerError> {
+    let runner: Arc<dyn Runner> = match options.choice {
+        RunnerChoice::Container | RunnerChoice::Automatic => Arc::new(container(options, store).await?),
+    };
+    let said = format!("functions run in a {}", runner.name());
+    options.reporter.report(match runner.lost_fidelity() {
+        Some(lost) => Event::Warning { message: format!("{said}: {lost}"), hint: None },
+        None => Event::Detail(said),
+    });
+    Ok(runner)
+}
+
+async fn container(options: &FunctionOptions, store: &Arc<Store>) -> Result<ContainerRunner, RunnerError> {
+    match tokio::time::timeout(GREETING, ContainerRunner::connect(&options.engine, store)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(RunnerError::Unavailable {
+            runner: "container",
+            why: format!("no engine has answered within {} s", GREETING.as_secs()),
+        }),
+    }
+}

@@ -1,0 +1,95 @@
+//! What a function's process says: responses, whole or streamed, and errors.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use super::{Answer, FunctionError, LARGEST_ANSWER, Session, accepted, refused};
+
+/// Both as a header, and as a trailer of a streamed response that failed on its way.
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_BODY: &str = "lambda-runtime-function-error-body";
+
+/// Takes the answer to an event. A streamed one is collected: its caller gets it whole.
+pub(super) async fn response(
+    State(session): State<Arc<Session>>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Response {
+    if !session.awaits(&id) {
+        return unknown_request();
+    }
+    match Limited::new(body, LARGEST_ANSWER).collect().await {
+        Ok(collected) => {
+            let trailers = collected.trailers().cloned().unwrap_or_default();
+            let bytes = collected.to_bytes();
+            let answer = failure_on_the_way(&trailers).map_or(Answer::Response(bytes), Answer::Error);
+            if session.answer(&id, answer) { accepted() } else { unknown_request() }
+        }
+        Err(error) if error.is::<LengthLimitError>() => {
+            session.answer(&id, Answer::TooLarge);
+            let message = format!("Exceeded maximum allowed payload size ({LARGEST_ANSWER} bytes).");
+            refused(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+        }
+        // The process went away in the middle; its end tells why.
+        Err(_) => refused(StatusCode::BAD_REQUEST, "InvalidRequest", "the response broke off"),
+    }
+}
+
+/// The error in the trailers of a streamed response, if there is one.
+fn failure_on_the_way(trailers: &HeaderMap) -> Option<FunctionError> {
+    let error_type = trailers.get(ERROR_TYPE)?.to_str().ok()?.to_owned();
+    let body = trailers.get(ERROR_BODY).map(|value| value.as_bytes()).unwrap_or_default();
+    let document = BASE64.decode(body).unwrap_or_default().into();
+    Some(FunctionError { error_type, document })
+}
+
+/// Takes the error an event came to.
+pub(super) async fn error(
+    State(session): State<Arc<Session>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if !session.awaits(&id) {
+        return unknown_request();
+    }
+    let error = reported(&headers, body).await;
+    if session.answer(&id, Answer::Error(error)) { accepted() } else { unknown_request() }
+}
+
+/// Takes the reason why the function cannot start.
+pub(super) async fn init_error(
+    State(session): State<Arc<Session>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let error = reported(&headers, body).await;
+    session.init_error.send_replace(Some(error));
+    accepted()
+}
+
+async fn reported(headers: &HeaderMap, body: Body) -> FunctionError {
+    let document: Bytes = match Limited::new(body, LARGEST_ANSWER).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(_) => Bytes::new(),
+    };
+    let header = headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let told = || {
+        let document: serde_json::Value = serde_json::from_slice(&document).ok()?;
+        Some(document["errorType"].as_str()?.to_owned())
+    };
+    let error_type = header.or_else(told).unwrap_or_else(|| "Runtime.Unknown".to_owned());
+    FunctionError { error_type, document }
+}
+
+fn unknown_request() -> Response {
+    refused(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID")
+}

@@ -1,0 +1,232 @@
+//! The Runtime API of one environment: where the function's process fetches events and leaves
+//! answers. `environments` makes one endpoint an environment, so that no function can take
+//! another's events.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+
+mod answers;
+mod extensions;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use extensions::Extensions;
+
+/// The largest answer of a function, with what the protocol adds to 6 MB.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const LARGEST_ANSWER: usize = 6_291_556;
+
+/// One event for the function.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The id of the call, by which the function names it in its answer.
+    pub request_id: String,
+    /// When the function is out of time, in milliseconds since 1970.
+    pub deadline: i64,
+    /// What was invoked, with the qualifier the caller used.
+    pub function_arn: String,
+    /// `Root=1-…`.
+    pub trace_id: String,
+    /// JSON of a mobile client, decoded.
+    pub client_context: Option<String>,
+    /// The event itself.
+    pub payload: Bytes,
+}
+
+/// What the function's process made of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It answered.
+    Response(Bytes),
+    /// It reported an error: its type, and the document that describes it.
+    Error(FunctionError),
+    /// It answered with more than Lambda hands on.
+    TooLarge,
+}
+
+/// An error a function has reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionError {
+    /// Such as `Runtime.ImportModuleError`.
+    pub error_type: String,
+    /// Its document, as it came.
+    pub document: Bytes,
+}
+
+/// The server of one environment; ends, with its connections, when it is dropped.
+#[derive(Debug)]
+pub struct Endpoint {
+    address: SocketAddr,
+    session: Arc<Session>,
+    events: mpsc::Sender<Invocation>,
+    _end: DropGuard,
+}
+
+/// What an extension is told about the function when it registers.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its name.
+    pub function: String,
+    /// Its version.
+    pub version: String,
+    /// Its handler: the command's first word.
+    pub handler: String,
+}
+
+#[derive(Debug)]
+struct Session {
+    identity: Identity,
+    events: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
+    in_flight: Mutex<Option<InFlight>>,
+    /// How often the process has asked for an event.
+    asked: watch::Sender<u64>,
+    init_error: watch::Sender<Option<FunctionError>>,
+    extensions: Extensions,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    request_id: String,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Endpoint {
+    /// Serves on a free port of loopback.
+    pub async fn start(identity: Identity) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = listener.local_addr()?;
+        let (events, receiver) = mpsc::channel(1);
+        let session = Arc::new(Session {
+            identity,
+            events: tokio::sync::Mutex::new(receiver),
+            in_flight: Mutex::default(),
+            asked: watch::Sender::new(0),
+            init_error: watch::Sender::new(None),
+            extensions: Extensions::default(),
+        });
+        let end = CancellationToken::new();
+        let router = router(session.clone());
+        let ended = end.clone();
+        tokio::spawn(async move {
+            let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+                // Small answers must not wait for the process's acknowledgement.
+                let _ = stream.set_nodelay(true);
+            });
+            tokio::select! {
+                _ = axum::serve(listener, router).into_future() => {}
+                () = ended.cancelled() => {}
+            }
+        });
+        Ok(Self { address, session, events, _end: end.drop_guard() })
+    }
+
+    /// What `AWS_LAMBDA_RUNTIME_API` says.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How often the process has asked for an event; changes when it asks again.
+    pub fn asked(&self) -> watch::Receiver<u64> {
+        self.session.asked.subscribe()
+    }
+
+    /// What the process has said against its own start.
+    pub fn init_error(&self) -> watch::Receiver<Option<FunctionError>> {
+        self.session.init_error.subscribe()
+    }
+
+    /// Hands an event to the process and returns where its answer arrives. What arrives after
+    /// the receiver is gone is refused.
+    pub async fn invoke(&self, invocation: Invocation) -> oneshot::Receiver<Answer> {
+        let (answer, receiver) = oneshot::channel();
+        let in_flight = InFlight { request_id: invocation.request_id.clone(), answer };
+        *self.session.in_flight() = Some(in_flight);
+        self.session.extensions.invoked(&invocation);
+        // The receiver lives as long as the session.
+        let _sent = self.events.send(invocation).await;
+        receiver
+    }
+
+    /// Tells extensions that the environment ends; tells whether there are any.
+    pub fn shut_down(&self, reason: &str, deadline: i64) -> bool {
+        self.session.extensions.shut_down(reason, deadline)
+    }
+}
+
+impl Session {
+    fn in_flight(&self) -> std::sync::MutexGuard<'_, Option<InFlight>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether somebody still waits for the answer to this request.
+    fn awaits(&self, request_id: &str) -> bool {
+        let in_flight = self.in_flight();
+        in_flight.as_ref().is_some_and(|flight| flight.request_id == request_id && !flight.answer.is_closed())
+    }
+
+    /// Gives the answer to whoever waits; tells whether somebody did.
+    fn answer(&self, request_id: &str, answer: Answer) -> bool {
+        let taken = self.in_flight().take_if(|flight| flight.request_id == request_id);
+        taken.is_some_and(|flight| flight.answer.send(answer).is_ok())
+    }
+}
+
+fn router(session: Arc<Session>) -> Router {
+    Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/response", post(answers::response))
+        .route("/2018-06-01/runtime/invocation/{id}/error", post(answers::error))
+        .route("/2018-06-01/runtime/init/error", post(answers::init_error))
+        .route("/2020-01-01/extension/register", post(extensions::register))
+        .route("/2020-01-01/extension/event/next", get(extensions::next))
+        .route("/2020-01-01/extension/init/error", post(extensions::report))
+        .route("/2020-01-01/extension/exit/error", post(extensions::report))
+        .route("/2020-08-15/logs", put(extensions::no_telemetry))
+        .route("/2022-07-01/telemetry", put(extensions::no_telemetry))
+        .with_state(session)
+}
+
+/// The next event, as soon as there is one.
+async fn next(State(session): State<Arc<Session>>) -> Response {
+    session.asked.send_modify(|count| *count += 1);
+    let mut events = session.events.lock().await;
+    let Some(invocation) = events.recv().await else { return std::future::pending().await };
+    let mut headers = HeaderMap::new();
+    let pairs = [
+        ("content-type", Some("application/json".to_owned())),
+        ("lambda-runtime-aws-request-id", Some(invocation.request_id)),
+        ("lambda-runtime-deadline-ms", Some(invocation.deadline.to_string())),
+        ("lambda-runtime-invoked-function-arn", Some(invocation.function_arn)),
+        ("lambda-runtime-trace-id", Some(invocation.trace_id)),
+        ("lambda-runtime-client-context", invocation.client_context),
+    ];
+    headers.extend(pairs.into_iter().filter_map(|(name, value)| {
+        Some((HeaderName::from_static(name), HeaderValue::try_from(value?).ok()?))
+    }));
+    (headers, invocation.payload).into_response()
+}
+
+/// `{"status":"OK"}`, as the Runtime API accepts things.
+fn accepted() -> Response {
+    (StatusCode::ACCEPTED, axum_json(&json!({"status": "OK"}))).into_response()
+}
+
+/// An error of this API.
+fn refused(status: StatusCode, error_type: &str, message: &str) -> Response {
+    (status, axum_json(&json!({"errorType": error_type, "errorMessage": message}))).into_response()
+}
+
+fn axum_json(value: &serde_json::Value) -> ([(&'static str, &'static str); 1], String) {
+    ([("content-type", "application/json")], value.to_string())
+}

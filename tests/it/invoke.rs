@@ -1,0 +1,282 @@
+//! Functions that run: by `lambdactl invoke`, the AWS CLI and boto3, against the local cloud with
+//! the Docker Engine.
+
+use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::support::program::function;
+use crate::support::python::{aws, aws_json, boto3};
+use crate::support::sandbox::{Finished, signal};
+use crate::support::world::World;
+use crate::support::{needs_docker, wait_for};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A local cloud in which `hello` is deployed and does what its events say.
+fn world(settings: &str) -> Option<World> {
+    if !needs_docker() {
+        return None;
+    }
+    let world = World::new();
+    std::fs::copy(function(), world.project.file("bootstrap")).unwrap();
+    world.project.configure(settings);
+    world.deploy(&[]);
+    Some(world)
+}
+
+impl World {
+    fn invoke(&self, event: &Value, options: &[&str]) -> Finished {
+        let event = event.to_string();
+        let mut arguments = vec!["invoke", "--local", "hello", "--payload", &event];
+        arguments.extend(options);
+        self.sandbox.run(arguments)
+    }
+
+    #[track_caller]
+    fn answer(&self, event: &Value) -> Value {
+        let done = self.invoke(event, &[]).expect(0);
+        serde_json::from_str(&done.stdout).unwrap_or_else(|_| panic!("{done}"))
+    }
+
+    /// The error of a call that has to fail, and what is said of it.
+    #[track_caller]
+    fn failure(&self, event: &Value) -> (String, String) {
+        let done = self.invoke(event, &["--output", "json"]).expect(1);
+        let error = done.last_json();
+        assert_eq!(error["reason"], "error", "{done}");
+        (error["code"].as_str().unwrap_or_default().to_owned(), error["message"].to_string())
+    }
+
+    /// The containers of this local cloud, running or not.
+    fn containers(&self) -> Vec<String> {
+        let folder = self.sandbox.local_state().join("servers");
+        let output = Command::new("docker")
+            .args(["ps", "--all", "--format", "{{.ID}} {{.Label \"lambdactl.local.server\"}}"])
+            .output()
+            .expect("docker runs");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().filter(|line| line.contains(folder.to_str().unwrap())).map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn a_function_answers_with_its_bytes_and_stays_warm() {
+    let Some(world) = world("") else { return };
+    let done = world.invoke(&json!({"do": "echo", "name": "Ada"}), &[]).expect(0);
+    assert_eq!(done.stdout, r#"{"do":"echo","name":"Ada"}"#);
+    let first = world.answer(&json!({"do": "who"}));
+    let second = world.answer(&json!({"do": "who"}));
+    assert_eq!(second["served"], first["served"].as_i64().unwrap() + 1, "the environment is used again");
+    assert_ne!(first["id"], second["id"]);
+    let context = ["--client-context", r#"{"custom":{"a":"b"}}"#];
+    let done = world.invoke(&json!({"do": "who"}), &context).expect(0);
+    assert!(done.stdout.contains(r#""context":{"custom":{"a":"b"}}"#), "{done}");
+    // A change of the configuration is live at once.
+    world.project.configure("[function.environment]\nLEVEL = \"new\"");
+    world.deploy(&[]);
+    assert_eq!(world.answer(&json!({"do": "environment"}))["LEVEL"], "new");
+}
+
+#[test]
+fn a_function_runs_under_lambdas_conditions() {
+    let Some(world) = world("[function]\nmemory_size = 256") else { return };
+    let system = world.answer(&json!({"do": "system"}));
+    assert_eq!(
+        system,
+        json!({"uid": 993, "gid": 990, "root": "Read-only file system", "tmp": true, "directory": "/", "arguments": 1, "argument": ""})
+    );
+    let environment = world.answer(&json!({"do": "environment"}));
+    for (name, value) in [
+        ("AWS_LAMBDA_FUNCTION_NAME", "hello"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/hello"),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("LAMBDA_TASK_ROOT", "/var/task"),
+        ("TZ", ":UTC"),
+    ] {
+        assert_eq!(environment[name], value, "{name}");
+    }
+    assert!(environment["AWS_LAMBDA_LOG_STREAM_NAME"].as_str().unwrap().contains("/[$LATEST]"));
+}
+
+#[test]
+fn every_limit_is_told_in_lambdas_words_and_the_next_call_is_fine() {
+    let Some(world) = world("[function]\ntimeout = 2") else { return };
+    for (event, code, message) in [
+        ("sleep", "Sandbox.Timedout", "Error: Task timed out after 2.00 seconds"),
+        ("exit", "Runtime.ExitError", "Error: Runtime exited with error: exit status 7"),
+        ("memory", "Runtime.OutOfMemory", "Error: Runtime exited with error: signal: killed"),
+        ("large", "Function.ResponseSizeTooLarge", "(6291556 bytes)."),
+        ("error", "Own.Error", "as asked\\nat main"),
+    ] {
+        let (told, text) = world.failure(&json!({ "do": event }));
+        assert_eq!(told, code, "{event}");
+        assert!(text.contains(message), "{event}: {text}");
+        assert_eq!(world.answer(&json!({"do": "echo"})), json!({"do": "echo"}), "after {event}");
+    }
+    // A process that ends after its answer has answered, and is replaced.
+    assert_eq!(world.answer(&json!({"do": "last"})), json!({"do": "last"}));
+    assert_eq!(world.answer(&json!({"do": "who"}))["served"], 1);
+    wait_for("one container to be left", PATIENCE, || (world.containers().len() == 1).then_some(()));
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let Some(world) = world("[function.image_config]\nentry_point = [\"/none\"]") else { return };
+    let (code, text) = world.failure(&json!({}));
+    assert_eq!(code, "Runtime.InvalidEntrypoint");
+    assert!(text.contains("fork/exec /none: no such file or directory"), "{text}");
+    for (init, code, message) in
+        [("exit", "Runtime.ExitError", "exit status 3"), ("error", "Init.Broken", "no settings")]
+    {
+        world.project.configure(&format!(
+            "[function.image_config]\nentry_point = [\"/bootstrap\"]\n[function.environment]\nINIT = \"{init}\""
+        ));
+        world.deploy(&[]);
+        let (told, text) = world.failure(&json!({}));
+        assert_eq!(told, code, "{init}");
+        assert!(text.contains(message), "{init}: {text}");
+    }
+}
+
+#[test]
+fn a_start_of_more_than_ten_seconds_counts_as_part_of_the_invocation() {
+    let Some(world) = world("[function]\ntimeout = 1\n[function.environment]\nINIT = \"slow\"") else {
+        return;
+    };
+    let begin = std::time::Instant::now();
+    let (code, text) = world.failure(&json!({}));
+    assert!(begin.elapsed() >= Duration::from_secs(11));
+    assert_eq!(code, "Sandbox.Timedout");
+    assert!(text.contains("Task timed out after 1.00 seconds"), "{text}");
+}
+
+#[test]
+fn the_log_tail_has_the_lines_of_the_call() {
+    let Some(world) = world("") else { return };
+    let done = world.invoke(&json!({"do": "log"}), &["--log-tail", "--output", "json"]).expect(0);
+    let result = done.last_json();
+    assert_eq!(result["reason"], "invocation");
+    let lines: Vec<&str> =
+        result["log_tail"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    let id = result["request_id"].as_str().unwrap();
+    assert_eq!(lines[0], format!("START RequestId: {id} Version: $LATEST"));
+    assert!(lines.contains(&"a line of output") && lines.contains(&"a line of error"), "{lines:?}");
+    let report = lines.last().unwrap();
+    for part in ["REPORT RequestId: ", "\tBilled Duration: ", "\tMemory Size: 128 MB", "\tInit Duration: "] {
+        assert!(report.contains(part), "{report}");
+    }
+    let plain = world.invoke(&json!({"do": "log"}), &["--log-tail"]).expect(0);
+    assert_eq!(plain.stdout, r#"{"do":"log"}"#);
+    assert!(plain.stderr.contains("a line of output\n"), "{plain}");
+}
+
+#[test]
+fn events_that_lambda_would_refuse_are_not_sent() {
+    let Some(world) = world("") else { return };
+    let large = format!("\"{}\"", "x".repeat(6 * 1024 * 1024));
+    std::fs::write(world.project.file("large.json"), &large).unwrap();
+    let file = world.project.file("large.json");
+    let calls = world.cloud.calls("Invoke");
+    let arguments = ["invoke", "--local", "hello", "--payload-file", file.to_str().unwrap()];
+    let done = world.sandbox.run(arguments).expect(2);
+    assert!(done.stderr.contains("6291458 bytes") && done.stderr.contains("6291456"), "{done}");
+    let done = world.sandbox.run(["invoke", "--local", "hello", "--payload", "{no"]).expect(2);
+    assert!(done.stderr.contains("the event is not JSON"), "{done}");
+    assert_eq!(world.cloud.calls("Invoke"), calls);
+    let done = world.sandbox.run(["invoke", "--local", "nobody", "--payload", "{}"]).expect(1);
+    assert!(done.stderr.contains("`nobody`"), "{done}");
+}
+
+#[test]
+fn the_aws_cli_and_boto3_invoke_too() {
+    let Some(world) = world("") else { return };
+    let (endpoint, region) = (world.cloud.endpoint(), "us-east-1");
+    let answer = world.project.file("answer.json");
+    let call = |options: &[&str]| {
+        let mut arguments = vec!["lambda", "invoke", "--function-name", "hello"];
+        arguments.extend(options);
+        arguments.push(answer.to_str().unwrap());
+        aws_json(endpoint, region, &arguments)
+    };
+    let told = call(&["--payload", r#"{"do":"log"}"#, "--log-type", "Tail"]);
+    assert_eq!((&told["StatusCode"], &told["ExecutedVersion"]), (&json!(200), &json!("$LATEST")));
+    assert_eq!(std::fs::read_to_string(&answer).unwrap(), r#"{"do":"log"}"#);
+    let log = base64::engine::general_purpose::STANDARD.decode(told["LogResult"].as_str().unwrap()).unwrap();
+    assert!(String::from_utf8(log).unwrap().contains("a line of output\n"));
+    let told = call(&["--payload", r#"{"do":"exit"}"#]);
+    assert_eq!(told["FunctionError"], "Unhandled");
+    assert_eq!(call(&["--invocation-type", "DryRun"])["StatusCode"], 204);
+    assert_eq!(call(&["--invocation-type", "Event"])["StatusCode"], 202);
+    let missing =
+        aws(endpoint, region, &["lambda", "invoke", "--function-name", "hello:9", answer.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("ResourceNotFoundException"));
+    let script = r#"
+client = boto3.client("lambda")
+version = client.publish_version(FunctionName="hello")["Version"]
+client.create_alias(FunctionName="hello", Name="live", FunctionVersion=version)
+client.get_waiter("function_active_v2").wait(FunctionName="hello", Qualifier=version)
+answer = client.invoke(FunctionName="hello", Qualifier="live", Payload=b'{"do":"echo"}')
+print(answer["ExecutedVersion"], answer["Payload"].read().decode())
+for size, kind in [(6291457, "RequestResponse"), (1048577, "Event")]:
+    try:
+        client.invoke(FunctionName="hello", InvocationType=kind, Payload=b'"' + b"x" * (size - 2) + b'"')
+    except client.exceptions.RequestTooLargeException as error:
+        print(error.response["ResponseMetadata"]["HTTPStatusCode"])
+try:
+    client.invoke(FunctionName="hello", Payload=b"{no")
+except client.exceptions.InvalidRequestContentException as error:
+    print("not JSON")
+"#;
+    assert_eq!(boto3(endpoint, region, script), "1 {\"do\":\"echo\"}\n413\n413\nnot JSON\n");
+}
+
+#[test]
+fn a_thousand_calls_ten_at_a_time_get_each_their_own_answer() {
+    let Some(world) = world("[function]\ntimeout = 60") else { return };
+    let url = format!("{}/2015-03-31/functions/hello/invocations", world.cloud.endpoint());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let signature = "AWS4-HMAC-SHA256 Credential=TEST/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
+        let worker = |worker: u32| {
+            let (client, url) = (client.clone(), url.clone());
+            async move {
+                for number in 0..100 {
+                    let event = format!(r#"{{"do":"echo","worker":{worker},"number":{number}}}"#);
+                    let sent = client.post(&url).header("Authorization", signature).body(event.clone());
+                    let response = sent.send().await.unwrap();
+                    assert_eq!(response.status(), 200);
+                    assert_eq!(response.text().await.unwrap(), event);
+                }
+            }
+        };
+        futures_util::future::join_all((0..10).map(worker)).await;
+    });
+    assert!(world.containers().len() <= 10, "{:?}", world.containers());
+}
+
+#[test]
+fn nothing_is_left_behind_however_the_server_ends() {
+    let Some(mut world) = world("") else { return };
+    world.answer(&json!({"do": "echo"}));
+    assert_eq!(world.containers().len(), 1);
+    signal(world.cloud.id(), "KILL");
+    world.cloud = crate::support::local_server::LocalServer::serve(&world.sandbox);
+    world.answer(&json!({"do": "echo"}));
+    assert_eq!(world.containers().len(), 1, "the killed server's container is removed by the next");
+    let cloud = std::mem::replace(&mut world.cloud, crate::support::local_server::LocalServer::nobody());
+    assert_eq!(cloud.interrupt(), Some(0));
+    assert_eq!(world.containers(), [""; 0]);
+    // A command that serves for itself takes everything with it, also one nobody waits for.
+    world.answer(&json!({"do": "echo"}));
+    world.invoke(&json!({"do": "echo"}), &["--async"]).expect(0);
+    assert_eq!(world.containers(), [""; 0]);
+}

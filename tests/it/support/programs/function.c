@@ -1,0 +1,138 @@
+/* A Lambda function that speaks the Runtime API by hand. The event says what it does:
+ * {"do":"echo"} answers with the event; see `handle` for the rest. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+extern char **environ;
+static char buffer[8 << 20];
+
+/* Sends one request and leaves the whole answer in `buffer`; returns its length. */
+static size_t ask(const char *method, const char *path, const char *headers, const char *body, size_t length) {
+    const char *api = getenv("AWS_LAMBDA_RUNTIME_API");
+    char host[64], head[1024];
+    snprintf(host, sizeof host, "%s", api);
+    char *colon = strchr(host, ':');
+    *colon = 0;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(colon + 1))};
+    inet_pton(AF_INET, host, &to.sin_addr);
+    int connection = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(connection, (struct sockaddr *)&to, sizeof to) != 0) exit(90);
+    int count = snprintf(head, sizeof head,
+        "%s /2018-06-01/runtime/%s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %zu\r\nConnection: close\r\n\r\n",
+        method, path, api, headers, length);
+    write(connection, head, count);
+    for (size_t sent = 0; sent < length;) {
+        ssize_t part = write(connection, body + sent, length - sent);
+        if (part <= 0) break;
+        sent += part;
+    }
+    size_t all = 0;
+    ssize_t part;
+    while ((part = read(connection, buffer + all, sizeof buffer - all - 1)) > 0) all += part;
+    buffer[all] = 0;
+    close(connection);
+    return all;
+}
+
+static void header(const char *name, char *value, size_t size) {
+    *value = 0;
+    for (char *line = strstr(buffer, "\r\n"); line && strncmp(line, "\r\n\r\n", 4) != 0; line = strstr(line + 2, "\r\n")) {
+        size_t length = strlen(name);
+        if (strncasecmp(line + 2, name, length) == 0 && line[2 + length] == ':') {
+            char *from = line + 3 + length, *to = strstr(from, "\r\n");
+            while (*from == ' ') from++;
+            snprintf(value, size, "%.*s", (int)(to - from), from);
+            return;
+        }
+    }
+}
+
+static int does(const char *event, const char *what) {
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "\"do\":\"%s\"", what);
+    return strstr(event, wanted) != NULL;
+}
+
+int main(int count, char **arguments) {
+    static char event[1 << 20], answer[1 << 20];
+    char id[128], path[256], extra[512];
+    int served = 0;
+    const char *init = getenv("INIT");
+    if (init && strcmp(init, "slow") == 0) sleep(60);
+    if (init && strcmp(init, "exit") == 0) exit(3);
+    if (init && strcmp(init, "error") == 0) {
+        const char *error = "{\"errorType\":\"Init.Broken\",\"errorMessage\":\"no settings\"}";
+        ask("POST", "init/error", "Lambda-Runtime-Function-Error-Type: Init.Broken\r\n", error, strlen(error));
+        sleep(60);
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (;;) {
+        ask("GET", "invocation/next", "", "", 0);
+        header("Lambda-Runtime-Aws-Request-Id", id, sizeof id);
+        header("Lambda-Runtime-Client-Context", extra, sizeof extra);
+        char *body = strstr(buffer, "\r\n\r\n");
+        snprintf(event, sizeof event, "%s", body ? body + 4 : "");
+        served++;
+        snprintf(path, sizeof path, "invocation/%s/response", id);
+        if (does(event, "exit")) exit(7);
+        if (does(event, "sleep")) sleep(60);
+        if (does(event, "memory")) {
+            for (int blocks = 0; blocks < 1000; blocks++) {
+                char *block = malloc(1 << 20);
+                if (!block) exit(91);
+                memset(block, blocks, 1 << 20);
+            }
+        }
+        if (does(event, "error")) {
+            const char *error = "{\"errorType\":\"Own.Error\",\"errorMessage\":\"as asked\",\"stackTrace\":[\"at main\"]}";
+            snprintf(path, sizeof path, "invocation/%s/error", id);
+            ask("POST", path, "Lambda-Runtime-Function-Error-Type: Own.Error\r\n", error, strlen(error));
+            continue;
+        }
+        if (does(event, "large")) {
+            size_t length = 7 << 20;
+            char *large = malloc(length);
+            memset(large, 'x', length);
+            large[0] = large[length - 1] = '"';
+            ask("POST", path, "", large, length);
+            free(large);
+            continue;
+        }
+        if (does(event, "log")) {
+            printf("a line of output\n");
+            fprintf(stderr, "a line of error\n");
+        }
+        if (does(event, "environment")) {
+            int used = snprintf(answer, sizeof answer, "{");
+            for (char **variable = environ; *variable; variable++) {
+                char *equals = strchr(*variable, '=');
+                used += snprintf(answer + used, sizeof answer - used, "%s\"%.*s\":\"%s\"",
+                    variable == environ ? "" : ",", (int)(equals - *variable), *variable, equals + 1);
+            }
+            snprintf(answer + used, sizeof answer - used, "}");
+        } else if (does(event, "system")) {
+            int root = open("/file", O_CREAT | O_WRONLY, 0600);
+            int why = errno;
+            int tmp = open("/tmp/file", O_CREAT | O_WRONLY, 0600);
+            char directory[256];
+            snprintf(answer, sizeof answer,
+                "{\"uid\":%d,\"gid\":%d,\"root\":\"%s\",\"tmp\":%s,\"directory\":\"%s\",\"arguments\":%d,\"argument\":\"%s\"}",
+                getuid(), getgid(), root < 0 ? strerror(why) : "written", tmp < 0 ? "false" : "true",
+                getcwd(directory, sizeof directory), count, count > 1 ? arguments[1] : "");
+        } else if (does(event, "who")) {
+            snprintf(answer, sizeof answer, "{\"id\":\"%s\",\"served\":%d,\"context\":%s}", id, served, *extra ? extra : "null");
+        } else {
+            snprintf(answer, sizeof answer, "%s", event);
+        }
+        ask("POST", path, "", answer, strlen(answer));
+        if (does(event, "last")) exit(0);
+    }
+}
