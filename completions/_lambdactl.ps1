@@ -44,6 +44,7 @@ Register-ArgumentCompleter -Native -CommandName 'lambdactl' -ScriptBlock {
             [CompletionResult]::new('push', 'push', [CompletionResultType]::ParameterValue, 'Put an image into the repository and print REPOSITORY@DIGEST')
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Follow a function until it settles')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show what is live: state, image, source commit, configuration')
+            [CompletionResult]::new('invoke', 'invoke', [CompletionResultType]::ParameterValue, 'Call a function and print its response')
             [CompletionResult]::new('policy', 'policy', [CompletionResultType]::ParameterValue, 'Show or mend the policy that lets Lambda pull from the repository')
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'Run, inspect or wipe the embedded local cloud')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
@@ -231,6 +232,32 @@ Register-ArgumentCompleter -Native -CommandName 'lambdactl' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'lambdactl;invoke' {
+            [CompletionResult]::new('--payload', '--payload', [CompletionResultType]::ParameterName, 'The event [default: standard input, or {} where that is a terminal or empty]')
+            [CompletionResult]::new('--payload-file', '--payload-file', [CompletionResultType]::ParameterName, 'Read the event from a file; `-` is standard input')
+            [CompletionResult]::new('--qualifier', '--qualifier', [CompletionResultType]::ParameterName, 'Call this version or alias')
+            [CompletionResult]::new('--client-context', '--client-context', [CompletionResultType]::ParameterName, 'What a client of the mobile SDK would send along')
+            [CompletionResult]::new('--runner', '--runner', [CompletionResultType]::ParameterName, 'What runs functions of the local cloud')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the `lambdactl.toml` in PATH')
+            [CompletionResult]::new('--stage', '--stage', [CompletionResultType]::ParameterName, 'Lay the tables `[stage.NAME…]` over the configuration')
+            [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Work in this AWS region instead of the one of the environment or the profile')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use the credentials and settings of this AWS profile')
+            [CompletionResult]::new('--local-dir', '--local-dir', [CompletionResultType]::ParameterName, 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Show progress and results this way [default: human at a terminal, else plain]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colours')
+            [CompletionResult]::new('--log-tail', '--log-tail', [CompletionResultType]::ParameterName, 'Show the last 4 KB of the function''s log on standard error')
+            [CompletionResult]::new('--async', '--async', [CompletionResultType]::ParameterName, 'Do not wait for the response')
+            [CompletionResult]::new('--with-credentials', '--with-credentials', [CompletionResultType]::ParameterName, 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies')
+            [CompletionResult]::new('--local', '--local', [CompletionResultType]::ParameterName, 'Use the embedded local cloud instead of AWS: no account, no network, no Docker')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show only results and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show only results and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'lambdactl;policy' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the `lambdactl.toml` in PATH')
             [CompletionResult]::new('--stage', '--stage', [CompletionResultType]::ParameterName, 'Lay the tables `[stage.NAME…]` over the configuration')
@@ -318,6 +345,7 @@ Register-ArgumentCompleter -Native -CommandName 'lambdactl' -ScriptBlock {
         }
         'lambdactl;local;serve' {
             [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Listen on this loopback address [default: a free port of 127.0.0.1]')
+            [CompletionResult]::new('--runner', '--runner', [CompletionResultType]::ParameterName, 'What runs functions of the local cloud')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the `lambdactl.toml` in PATH')
             [CompletionResult]::new('--stage', '--stage', [CompletionResultType]::ParameterName, 'Lay the tables `[stage.NAME…]` over the configuration')
             [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Work in this AWS region instead of the one of the environment or the profile')
@@ -325,6 +353,7 @@ Register-ArgumentCompleter -Native -CommandName 'lambdactl' -ScriptBlock {
             [CompletionResult]::new('--local-dir', '--local-dir', [CompletionResultType]::ParameterName, 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Show progress and results this way [default: human at a terminal, else plain]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colours')
+            [CompletionResult]::new('--with-credentials', '--with-credentials', [CompletionResultType]::ParameterName, 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies')
             [CompletionResult]::new('--local', '--local', [CompletionResultType]::ParameterName, 'Use the embedded local cloud instead of AWS: no account, no network, no Docker')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show only results and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show only results and errors')

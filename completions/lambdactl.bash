@@ -25,6 +25,9 @@ _lambdactl() {
             lambdactl,deploy)
                 cmd="lambdactl__subcmd__deploy"
                 ;;
+            lambdactl,invoke)
+                cmd="lambdactl__subcmd__invoke"
+                ;;
             lambdactl,local)
                 cmd="lambdactl__subcmd__local"
                 ;;
@@ -68,7 +71,7 @@ _lambdactl() {
 
     case "${cmd}" in
         lambdactl)
-            opts="-q -v -h -V --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help --version deploy plan build push watch status policy local completions man"
+            opts="-q -v -h -V --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help --version deploy plan build push watch status invoke policy local completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -482,6 +485,82 @@ _lambdactl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        lambdactl__subcmd__invoke)
+            opts="-q -v -h --payload --payload-file --qualifier --log-tail --async --client-context --runner --with-credentials --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --payload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --payload-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --qualifier)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runner)
+                    COMPREPLY=($(compgen -W "auto container" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --stage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         lambdactl__subcmd__local)
             opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help serve status reset"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -595,7 +674,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__local__subcmd__serve)
-            opts="-q -v -h --listen --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --listen --runner --with-credentials --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -603,6 +682,10 @@ _lambdactl() {
             case "${prev}" in
                 --listen)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runner)
+                    COMPREPLY=($(compgen -W "auto container" -- "${cur}"))
                     return 0
                     ;;
                 --config)

@@ -47,6 +47,7 @@ complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "build" -d 'Buil
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "push" -d 'Put an image into the repository and print REPOSITORY@DIGEST'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "watch" -d 'Follow a function until it settles'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "status" -d 'Show what is live: state, image, source commit, configuration'
+complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "invoke" -d 'Call a function and print its response'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "policy" -d 'Show or mend the policy that lets Lambda pull from the repository'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "local" -d 'Run, inspect or wipe the embedded local cloud'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
@@ -224,6 +225,31 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand status" -s q -l quie
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand status" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand status" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l payload -d 'The event [default: standard input, or {} where that is a terminal or empty]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l payload-file -d 'Read the event from a file; `-` is standard input' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l qualifier -d 'Call this version or alias' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l client-context -d 'What a client of the mobile SDK would send along' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
+container\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l log-tail -d 'Show the last 4 KB of the function\'s log on standard error'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l async -d 'Do not wait for the response'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l with-credentials -d 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
@@ -304,6 +330,8 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fis
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -f -a "status" -d 'Show what the local cloud holds'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -f -a "reset" -d 'Wipe the local cloud: every function, repository and image of it'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l listen -d 'Listen on this loopback address [default: a free port of 127.0.0.1]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
+container\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
@@ -315,6 +343,7 @@ json\t'One JSON object a line, on standard output'"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
 always\t'Always, except in plain and JSON output'
 never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l with-credentials -d 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -s q -l quiet -d 'Show only results and errors'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
