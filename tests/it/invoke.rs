@@ -7,9 +7,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use crate::support::podman::Podman;
 use crate::support::program::function;
+use crate::support::project::Project;
 use crate::support::python::{aws, aws_json, boto3};
-use crate::support::sandbox::{Finished, signal};
+use crate::support::sandbox::{Finished, Sandbox, signal};
 use crate::support::world::World;
 use crate::support::{needs_docker, wait_for};
 
@@ -279,4 +281,30 @@ fn nothing_is_left_behind_however_the_server_ends() {
     world.answer(&json!({"do": "echo"}));
     world.invoke(&json!({"do": "echo"}), &["--async"]).expect(0);
     assert_eq!(world.containers(), [""; 0]);
+}
+
+#[test]
+fn podman_runs_functions_too() {
+    let Some(podman) = Podman::start() else { return };
+    let mut sandbox = Sandbox::new();
+    sandbox.set("DOCKER_HOST", podman.location().host.as_deref().unwrap());
+    let project = Project::assembled(sandbox.path(), "hello");
+    std::fs::copy(function(), project.file("bootstrap")).unwrap();
+    sandbox.run(["deploy", "--local", project.argument()]).expect(0);
+    let invoke = |event: &str| sandbox.run(["invoke", "--local", "hello", "--payload", event]);
+    let done = invoke(r#"{"do":"system"}"#).expect(0);
+    assert!(done.stdout.starts_with(r#"{"uid":993,"gid":990,"root":"Read-only file system""#), "{done}");
+    let done = invoke(r#"{"do":"exit"}"#).expect(1);
+    assert!(done.stderr.contains("Runtime.ExitError") && done.stderr.contains("exit status 7"), "{done}");
+}
+
+#[test]
+fn without_an_engine_the_way_out_is_named() {
+    let mut sandbox = Sandbox::new();
+    sandbox.set("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    let project = Project::assembled(sandbox.path(), "hello");
+    sandbox.run(["deploy", "--local", project.argument()]).expect(0);
+    let arguments = ["invoke", "--local", "hello", "--payload", "{}", "--runner", "container"];
+    let done = sandbox.run(arguments).expect(1);
+    assert!(done.stderr.contains("start Docker or Podman"), "{done}");
 }

@@ -45,7 +45,9 @@ impl ContainerRunner {
     /// Connects to an engine on this machine, and removes what dead servers have left in it.
     pub(super) async fn connect(location: &EngineLocation, store: &Store) -> Result<Self, RunnerError> {
         let unavailable = |why: String| RunnerError::Unavailable { runner: "container", why };
-        let engine = DockerEngine::connect(location).await.map_err(|error| unavailable(error.to_string()))?;
+        let engine = DockerEngine::connect(location).await.map_err(|error| {
+            unavailable(format!("{error}; start Docker or Podman, or name another engine with DOCKER_HOST"))
+        })?;
         if !engine.is_local() {
             return Err(unavailable(
                 "the engine is on another machine, from where the local cloud cannot be reached".to_owned(),

@@ -25,7 +25,11 @@ impl Podman {
         }
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
+        // Its own defaults need rights that even root may lack in a virtual machine.
+        let settings = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
+        std::fs::write(at("containers.conf"), settings).unwrap();
         let service = Command::new("podman")
+            .env("CONTAINERS_CONF", at("containers.conf"))
             .args(["--storage-driver", "vfs", "--root"])
             .arg(at("root"))
             .arg("--runroot")
