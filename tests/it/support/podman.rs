@@ -30,6 +30,8 @@ impl Podman {
         std::fs::write(at("containers.conf"), settings).unwrap();
         let service = Command::new("podman")
             .env("CONTAINERS_CONF", at("containers.conf"))
+            // It leaves files where it was started.
+            .current_dir(directory.path())
             .args(["--storage-driver", "vfs", "--root"])
             .arg(at("root"))
             .arg("--runroot")
