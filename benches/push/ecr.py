@@ -11,6 +11,8 @@ listen, registry = int(sys.argv[1]), sys.argv[2]
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body in one write: else the client's system waits 40 ms before it acknowledges.
+    wbufsize = 65536
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or "{}")

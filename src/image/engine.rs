@@ -60,7 +60,7 @@ pub async fn read(
             reporter.report(Event::Detail(format!("`{name}` is exported whole: {why}")));
         }
     }
-    let expected = Expected::new(&found.diff_ids, layers);
+    let expected = Expected::new(&found.diff_ids, layers).announcing(known.made());
     // By ID: the name may move to another image meanwhile.
     let id = found.id.to_string();
     let total = Some(found.size).filter(|size| *size > 0);

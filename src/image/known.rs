@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use tokio::sync::mpsc::UnboundedSender;
+
 use super::gzip::GzipLayer;
 use super::{BlobSource, Image};
 use crate::domain::digest::DiffId;
@@ -15,6 +17,7 @@ use crate::services::docker::EngineImage;
 #[derive(Clone, Debug, Default)]
 pub struct KnownImages {
     images: Vec<Image>,
+    made: Option<UnboundedSender<GzipLayer>>,
 }
 
 /// Layers that a registry was seen to have, by the digest of what is in them.
@@ -29,6 +32,16 @@ impl KnownImages {
         if !self.images.iter().any(|known| known.digest() == image.digest()) {
             self.images.push(image);
         }
+    }
+
+    /// Announces each layer that has to be sent as soon as it is made.
+    #[must_use]
+    pub fn announcing(self, made: UnboundedSender<GzipLayer>) -> Self {
+        Self { made: Some(made), ..self }
+    }
+
+    pub(super) fn made(&self) -> Option<UnboundedSender<GzipLayer>> {
+        self.made.clone()
     }
 
     /// Whether nothing is known.

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::{mpsc, oneshot};
+
 use super::apply::{self, Applied, Work};
 use super::cloud::Cloud;
 use super::error::PipelineError;
 use super::observe::{self, Observed, ObservedRepository};
 use super::plan::{DeployPlan, PlannedImage};
 use super::watch::{self, Wait};
-use super::{DeployOptions, build, knowledge, preflight};
+use super::{DeployOptions, build, early, knowledge, preflight};
 use crate::domain::function::{Function, Readiness};
 use crate::domain::plan::{Action, Deployment, DeploymentAction, PushedImage, Step};
 use crate::domain::reference::{RepositoryUri, Tag};
@@ -17,6 +19,7 @@ use crate::event::Event;
 use crate::image::Image;
 use crate::image::known::KnownImages;
 use crate::services::lambda::FoundFunction;
+use crate::services::registry::TokenProvider as _;
 
 /// How far it is meant to go; the steps are listed accordingly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,21 +232,31 @@ pub(super) async fn push(
 ) -> Result<PushedImage, PipelineError> {
     preflight::check_places(spec, preflight::Surroundings::of(cloud.session())?)?;
     cloud.report(Event::Steps(vec![Step::Build, Step::Repository, Step::Image]));
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (tell, told) = oneshot::channel();
+    let (tell_early, told_early) = oneshot::channel();
+    let (made, layers) = mpsc::unbounded_channel();
     let looking = async {
         let found = observe::repository(cloud, &spec.repository).await?;
         // Nobody listens where the image does not come from an engine.
-        let _ = tell.send(found.found().map(|repository| repository.uri.clone()));
+        let uri = found.found().map(|repository| repository.uri.clone());
+        let _ = tell.send(uri.clone());
+        let _ = tell_early.send(uri);
         Ok::<_, PipelineError>(found)
     };
     let knowing = async {
         match told.await {
-            Ok(Some(uri)) => knowledge::of_repository(cloud, &uri).await,
+            Ok(Some(uri)) => knowledge::of_repository(cloud, &uri).await.announcing(made),
             _ => KnownImages::default(),
         }
     };
     let building = build::image(cloud, spec, spec.function.architecture, knowing);
-    let (found, image) = tokio::try_join!(looking, building)?;
+    let sending = async { Ok(early::send(cloud, told_early, layers).await) };
+    let fetching = async {
+        // Only to have the token at hand: whoever needs it meets the error again.
+        let _ = cloud.tokens(cloud.session().region()?).token(None).await;
+        Ok(())
+    };
+    let (found, image, early, ()) = tokio::try_join!(looking, building, sending, fetching)?;
     let repository = match found {
         ObservedRepository::Found(repository) => repository,
         ObservedRepository::Missing(name) => {
@@ -266,5 +279,5 @@ pub(super) async fn push(
             cloud.step(Step::Repository, name.to_string(), creating).await?
         }
     };
-    apply::push_image(cloud, &repository, &image, tag).await
+    apply::push_image(cloud, &repository, &image, tag, &early).await
 }

@@ -1,11 +1,12 @@
 //! Puts an image into a repository: what is there is not sent, the manifest goes last, and its
 //! digest is read back.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::early::Arrival;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::domain::plan::{PushedImage, Transfer};
@@ -32,7 +33,19 @@ pub async fn push(
     image: &Image,
     reporter: &SharedReporter,
 ) -> Result<PushedImage, RegistryError> {
-    let push = Push { client, repository, image, reporter };
+    push_rest(client, repository, tag, image, &HashMap::new(), reporter).await
+}
+
+/// Pushes what has not arrived early.
+pub(super) async fn push_rest(
+    client: &RegistryClient,
+    repository: &RepositoryUri,
+    tag: Option<&Tag>,
+    image: &Image,
+    early: &HashMap<Digest, Arrival>,
+    reporter: &SharedReporter,
+) -> Result<PushedImage, RegistryError> {
+    let push = Push { client, repository, image, early, reporter };
     let digest = image.digest();
     let pushed = |transfer| PushedImage { repository: repository.clone(), digest, transfer };
     // A tag that is right already says that everything is there: one question is enough.
@@ -58,6 +71,7 @@ struct Push<'a> {
     client: &'a RegistryClient,
     repository: &'a RepositoryUri,
     image: &'a Image,
+    early: &'a HashMap<Digest, Arrival>,
     reporter: &'a SharedReporter,
 }
 
@@ -108,7 +122,7 @@ impl Push<'_> {
 
     /// Sends the blobs that are not there.
     async fn blobs(&self) -> Result<Transfer, RegistryError> {
-        let mut missing = self.missing().await?;
+        let (early, mut missing) = self.missing().await?;
         // The largest first: the last to finish should not have started last.
         missing.sort_by_key(|blob| std::cmp::Reverse(blob.descriptor.size));
         let bytes = missing.iter().map(|blob| blob.descriptor.size).sum();
@@ -118,18 +132,22 @@ impl Push<'_> {
         let uploads = stream::iter(uploads).buffer_unordered(UPLOADS);
         let mut transfer = Transfer { layers_reused: self.image.layers.len(), ..Transfer::default() };
         let mut uploads = std::pin::pin!(uploads);
-        while let Some(sent) = uploads.try_next().await? {
-            let Some(blob) = sent else { continue };
+        let mut count = |blob: Blob| {
             transfer.bytes_uploaded += blob.descriptor.size;
             if blob.is_layer {
                 transfer.layers_uploaded += 1;
                 transfer.layers_reused -= 1;
             }
+        };
+        early.into_iter().for_each(&mut count);
+        while let Some(sent) = uploads.try_next().await? {
+            sent.into_iter().for_each(&mut count);
         }
         Ok(transfer)
     }
 
-    async fn missing(&self) -> Result<Vec<Blob>, RegistryError> {
+    /// The blobs that were sent early, and those that have to be sent yet.
+    async fn missing(&self) -> Result<(Vec<Blob>, Vec<Blob>), RegistryError> {
         let check = |blob: Blob| async move {
             let there = match self.way(&blob) {
                 Way::There => true,
@@ -141,9 +159,20 @@ impl Push<'_> {
             }
             Ok::<_, RegistryError>((!there).then_some(blob))
         };
-        let checks: Vec<_> = self.distinct().into_iter().map(check).collect();
+        let arrival = |blob: &Blob| self.early.get(&blob.descriptor.digest);
+        let (early, others): (Vec<_>, Vec<_>) =
+            self.distinct().into_iter().partition(|blob| arrival(blob).is_some());
+        let sent: Vec<_> = early
+            .into_iter()
+            .filter(|blob| {
+                let was_sent = arrival(blob) == Some(&Arrival::Sent);
+                self.finished(blob, !was_sent);
+                was_sent
+            })
+            .collect();
+        let checks: Vec<_> = others.into_iter().map(check).collect();
         let missing: Vec<Option<Blob>> = stream::iter(checks).buffered(CHECKS).try_collect().await?;
-        Ok(missing.into_iter().flatten().collect())
+        Ok((sent, missing.into_iter().flatten().collect()))
     }
 
     /// How a blob gets into the repository, as far as that is known without asking.

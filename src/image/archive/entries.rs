@@ -88,9 +88,10 @@ pub(super) fn read(name: &str, input: impl Read, expected: &Expected) -> Result<
                     None => {
                         let size = entry.size();
                         match put_aside(&mut entry, size, &unreadable)? {
-                            Entry::Tar(layer) => {
-                                expected.instead_of(&layer.diff_id).unwrap_or(Entry::Tar(layer))
-                            }
+                            Entry::Tar(layer) => expected.instead_of(&layer.diff_id).unwrap_or_else(|| {
+                                expected.announce(&layer);
+                                Entry::Tar(layer)
+                            }),
                             other => other,
                         }
                     }

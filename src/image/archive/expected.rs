@@ -7,9 +7,11 @@
 
 use std::collections::HashMap;
 
+use tokio::sync::mpsc::UnboundedSender;
+
 use super::entries::Entry;
 use crate::domain::digest::{DiffId, Digest};
-use crate::image::gzip::Compression;
+use crate::image::gzip::{Compression, GzipLayer};
 use crate::image::known::KnownLayers;
 use crate::image::spool::Spooled;
 
@@ -21,6 +23,7 @@ const BEFORE: &str = r#"{"container_config":{"Hostname":"","Domainname":"","User
 pub(in crate::image) struct Expected {
     known: KnownLayers,
     paths: HashMap<String, Entry>,
+    made: Option<UnboundedSender<GzipLayer>>,
 }
 
 impl Expected {
@@ -40,7 +43,20 @@ impl Expected {
                 paths.insert(format!("{}/layer.tar", id.hex()), Entry::Tar(layer.clone()));
             }
         }
-        Self { known, paths }
+        Self { known, paths, made: None }
+    }
+
+    /// Announces each layer that had to be made.
+    pub(in crate::image) fn announcing(self, made: Option<UnboundedSender<GzipLayer>>) -> Self {
+        Self { made, ..self }
+    }
+
+    /// A layer was made.
+    pub(super) fn announce(&self, layer: &GzipLayer) {
+        if let Some(made) = &self.made {
+            // Nobody may wait for it.
+            let _ = made.send(layer.clone());
+        }
     }
 
     /// The entry at `path`, if it need not be read.
@@ -74,7 +90,6 @@ fn old_ids(diff_ids: &[DiffId]) -> Vec<Digest> {
 mod tests {
     use super::*;
     use crate::image::BlobSource;
-    use crate::image::gzip::GzipLayer;
 
     fn known(content: &[u8]) -> (DiffId, GzipLayer) {
         let diff_id = DiffId(Digest::of(content));

@@ -5,13 +5,16 @@ mod function;
 mod patience;
 mod place;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::cloud::Cloud;
+use super::early::Arrival;
 use super::error::PipelineError;
 use super::observe::{self, Observed};
 use super::plan::{DeployPlan, FunctionPlan, PolicyPlan};
 use super::{knowledge, push};
+use crate::domain::digest::Digest;
 use crate::domain::plan::{DeploymentAction, PushedImage, Step, Transfer};
 use crate::domain::policy::Pull;
 use crate::domain::reference::Tag;
@@ -125,7 +128,7 @@ impl Work<'_> {
 
     async fn image(&self, repository: &Repository) -> Result<PushedImage, PipelineError> {
         if self.plan.push {
-            return push_image(self.cloud, repository, self.image, self.tag).await;
+            return push_image(self.cloud, repository, self.image, self.tag, &HashMap::new()).await;
         }
         let transfer = Transfer { layers_reused: self.image.layers.len(), ..Transfer::default() };
         Ok(PushedImage { repository: repository.uri.clone(), digest: self.image.digest(), transfer })
@@ -149,17 +152,18 @@ impl Work<'_> {
     }
 }
 
-/// Sends the image into the repository.
+/// Sends the image into the repository, but for what has arrived there early.
 pub(super) async fn push_image(
     cloud: &Cloud,
     repository: &Repository,
     image: &Image,
     tag: Option<&Tag>,
+    early: &HashMap<Digest, Arrival>,
 ) -> Result<PushedImage, PipelineError> {
     let uri = &repository.uri;
     let pushing = async {
         let client = cloud.registry(&uri.registry).await?;
-        let pushed = push::push(&client, uri, tag, image, cloud.reporter()).await;
+        let pushed = push::push_rest(&client, uri, tag, image, early, cloud.reporter()).await;
         let pushed =
             pushed.map_err(|source| PipelineError::Registry { doing: format!("push to `{uri}`"), source })?;
         knowledge::remember(cloud, uri, image).await;

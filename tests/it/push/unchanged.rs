@@ -56,8 +56,14 @@ fn an_image_that_was_pushed_before_costs_one_request_and_no_export() {
     }
     let world = World::new();
     let image = build(&world, "unchanged", &[("data", "the data")]);
+    world.sandbox.run(world.arguments("push", &[])).expect(0);
+    let mark = world.cloud.log().len();
     let first = push(&world, &image);
     assert_eq!(first["layers_uploaded"], 2, "{first}");
+    assert!(first["bytes_uploaded"].as_u64() > Some(100_000), "{first}");
+    // Two layers, sent while the image was exported, and the configuration.
+    let opened = asked(&world, mark).iter().filter(|asked| *asked == "POST blob").count();
+    assert_eq!(opened, 3, "{:#?}", asked(&world, mark));
     let mark = world.cloud.log().len();
     let again = push(&world, &image);
     assert_eq!(asked(&world, mark), ["HEAD manifest"]);
