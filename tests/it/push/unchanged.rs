@@ -12,7 +12,9 @@ use crate::support::world::World;
 /// An image of the engine with a layer for each file; the name is removed with this value.
 fn build(world: &World, name: &str, files: &[(&str, &str)]) -> EngineImage {
     let image = EngineImage(format!("lambdactl-test-{name}:{}", std::process::id()));
-    let mut dockerfile = "FROM scratch\nCOPY bootstrap /bootstrap\n".to_owned();
+    // A label of its own: another test's images must not be this one's cache, as they go any time.
+    let label = world.sandbox.path().display();
+    let mut dockerfile = format!("FROM scratch\nLABEL lambdactl-test={label}\nCOPY bootstrap /bootstrap\n");
     for (path, content) in files {
         world.project.write(path, content);
         dockerfile += &format!("COPY {path} /{path}\n");
