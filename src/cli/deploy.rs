@@ -174,5 +174,6 @@ fn next(context: &Context, deployment: &Deployment) -> Vec<NextStep> {
     let command = |verb: &str| context.command_line(&format!("{verb} {name}"));
     let watch = NextStep { command: command("watch"), purpose: "waits until it is live" };
     let status = NextStep { command: command("status"), purpose: "shows what is live" };
-    if deployment.waited { vec![status] } else { vec![watch, status] }
+    let invoke = NextStep { command: command("invoke"), purpose: "calls it" };
+    if deployment.waited { vec![status, invoke] } else { vec![watch, status] }
 }

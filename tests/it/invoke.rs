@@ -1,17 +1,18 @@
 //! Functions that run: by `lambdactl invoke`, the AWS CLI and boto3, against the local cloud with
 //! the Docker Engine.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use crate::support::local_server::LocalServer;
 use crate::support::podman::Podman;
 use crate::support::program::function;
 use crate::support::project::Project;
 use crate::support::python::{aws, aws_json, boto3};
-use crate::support::sandbox::{Finished, Sandbox, signal};
+use crate::support::sandbox::{Finished, Sandbox, finish_child, signal};
 use crate::support::world::World;
 use crate::support::{needs_docker, wait_for};
 
@@ -271,10 +272,10 @@ fn nothing_is_left_behind_however_the_server_ends() {
     world.answer(&json!({"do": "echo"}));
     assert_eq!(world.containers().len(), 1);
     signal(world.cloud.id(), "KILL");
-    world.cloud = crate::support::local_server::LocalServer::serve(&world.sandbox);
+    world.cloud = LocalServer::serve(&world.sandbox);
     world.answer(&json!({"do": "echo"}));
     assert_eq!(world.containers().len(), 1, "the killed server's container is removed by the next");
-    let cloud = std::mem::replace(&mut world.cloud, crate::support::local_server::LocalServer::nobody());
+    let cloud = std::mem::replace(&mut world.cloud, LocalServer::nobody());
     assert_eq!(cloud.interrupt(), Some(0));
     assert_eq!(world.containers(), [""; 0]);
     // A command that serves for itself takes everything with it, also one nobody waits for.
@@ -307,4 +308,37 @@ fn without_an_engine_the_way_out_is_named() {
     let arguments = ["invoke", "--local", "hello", "--payload", "{}", "--runner", "container"];
     let done = sandbox.run(arguments).expect(1);
     assert!(done.stderr.contains("start Docker or Podman"), "{done}");
+}
+
+#[test]
+fn an_interrupted_call_leaves_nothing_behind() {
+    let Some(mut world) = world("[function]\ntimeout = 60") else { return };
+    let cloud = std::mem::replace(&mut world.cloud, LocalServer::nobody());
+    assert_eq!(cloud.interrupt(), Some(0));
+    let mut command =
+        world.sandbox.lambdactl(["invoke", "--local", "hello", "--payload", r#"{"do":"sleep"}"#]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    wait_for("the function to run", PATIENCE, || (world.containers().len() == 1).then_some(()));
+    signal(child.id(), "INT");
+    finish_child("lambdactl invoke".to_owned(), child).expect(130);
+    assert_eq!(world.containers(), [""; 0]);
+}
+
+#[test]
+fn functions_get_the_callers_credentials_only_when_asked() {
+    if !needs_docker() {
+        return;
+    }
+    let mut sandbox = Sandbox::new();
+    sandbox.set("AWS_ACCESS_KEY_ID", "AKIDTEST");
+    sandbox.set("AWS_SECRET_ACCESS_KEY", "secret");
+    let project = Project::assembled(sandbox.path(), "hello");
+    std::fs::copy(function(), project.file("bootstrap")).unwrap();
+    sandbox.run(["deploy", "--local", project.argument()]).expect(0);
+    let arguments = ["invoke", "--local", "hello", "--payload", r#"{"do":"environment"}"#];
+    let key = |done: Finished| -> Value { done.last_json()["AWS_ACCESS_KEY_ID"].clone() };
+    assert_eq!(key(sandbox.run(arguments).expect(0)), "local");
+    let asked = arguments.iter().chain(&["--with-credentials"]);
+    assert_eq!(key(sandbox.run(asked).expect(0)), "AKIDTEST");
 }
