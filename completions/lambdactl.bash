@@ -294,7 +294,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__deploy)
-            opts="-q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --build-command --repository --no-create-repository --create-role --dry-run --no-wait --wait-timeout --tag --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-j -q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --build-command --repository --no-create-repository --create-role --dry-run --no-wait --wait-timeout --tag --jobs --fail-fast --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -433,6 +433,14 @@ _lambdactl() {
                     return 0
                     ;;
                 --tag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -76,6 +76,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l build-com
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l wait-timeout -d 'Wait this long for the function to settle, such as 90s or 5m' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l tag -d 'Tag the pushed image, besides its digest' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -s j -l jobs -d 'Work on this many functions at the same time' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
@@ -92,6 +93,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l no-create
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l create-role -d 'Make a basic execution role where there is none (always with `--local`)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l dry-run -d 'Show what would be done and do nothing (the same as `lambdactl plan`)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l no-wait -d 'Do not wait until the function has settled'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l fail-fast -d 'Stop all of them when one fails'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -s q -l quiet -d 'Show only results and errors'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'

@@ -3,6 +3,7 @@
 //! Services, images and the pipeline send [`Event`]s to a [`Reporter`]; `output` draws them for
 //! a terminal, as plain lines, or as JSON. Work never prints.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,10 +110,40 @@ pub enum Event {
 pub trait Reporter: Send + Sync {
     /// Takes one event. Must not block for long.
     fn report(&self, event: Event);
+
+    /// Takes one event of one function among many that are deployed at the same time.
+    fn report_of(&self, _function: &str, event: Event) {
+        self.report(event);
+    }
 }
 
 /// A reporter that many tasks share.
 pub type SharedReporter = Arc<dyn Reporter>;
+
+/// Says of every event which of many functions it belongs to.
+pub struct OneOfMany {
+    function: String,
+    reporter: SharedReporter,
+}
+
+impl OneOfMany {
+    /// The reporter for the work on `function`.
+    pub fn new(function: impl Into<String>, reporter: SharedReporter) -> Self {
+        Self { function: function.into(), reporter }
+    }
+}
+
+impl fmt::Debug for OneOfMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OneOfMany").field("function", &self.function).finish_non_exhaustive()
+    }
+}
+
+impl Reporter for OneOfMany {
+    fn report(&self, event: Event) {
+        self.reporter.report_of(&self.function, event);
+    }
+}
 
 /// Discards every event.
 #[derive(Debug, Default)]

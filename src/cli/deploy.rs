@@ -7,6 +7,7 @@ use clap::{Args, ValueHint};
 
 use super::context::Context;
 use super::error::{CommandError, Exit};
+use super::many::ManyArguments;
 use super::plan;
 use super::settings::{
     EnvironmentArguments, FunctionArguments, ImageArguments, NameArguments, RepositoryArguments, overrides,
@@ -26,6 +27,9 @@ use crate::pipeline::DeployOptions;
 ///
 /// A setting that neither the configuration nor an option names is left as it is on an existing
 /// function. Prints the function's ARN.
+///
+/// Several directories are deployed at the same time, and one that fails does not stop the
+/// others. The exit code is then that of the first failure, in the order of the directories.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -37,6 +41,8 @@ Examples:
       Deploy with the settings of a stage and one of your own
   lambdactl deploy --image docker:hello:v1 --function hello
       Deploy an image that the Docker Engine has
+  lambdactl deploy services/*
+      Deploy several functions at the same time
   lambdactl deploy --update-env-vars LOG_LEVEL=debug
       Set one environment variable and keep the others
   lambdactl deploy --dry-run
@@ -58,12 +64,15 @@ pub(super) struct DeployArguments {
 
     #[command(flatten)]
     tag: TagArguments,
+
+    #[command(flatten)]
+    many: ManyArguments,
 }
 
 /// Everything that says what is to be deployed.
 #[derive(Debug, Args)]
 pub(super) struct SpecArguments {
-    /// Directories that hold a `lambdactl.toml` or a `Dockerfile`, deployed in turn [default: .]
+    /// Directories that hold a `lambdactl.toml` or a `Dockerfile` [default: .]
     #[arg(value_name = "PATH", value_hint = ValueHint::DirPath)]
     paths: Vec<PathBuf>,
 
@@ -156,15 +165,18 @@ impl DeployArguments {
             tag: self.tag.tag,
         };
         if self.dry_run {
-            plan::show(context, &specs, &options).await?;
-            return Ok(Exit::Done);
+            return Ok(match plan::show(context, &specs, &options).await? {
+                Exit::Pending => Exit::Done,
+                exit => exit,
+            });
         }
         let connection = context.connect().await?;
-        for spec in &specs {
-            let deployment = connection.cloud.deploy(spec, &options).await?;
-            let next = next(context, &deployment);
-            context.output.result(&Outcome::Deployment { deployment: Box::new(deployment), next });
-        }
+        let [spec] = specs.as_slice() else {
+            return Ok(self.many.deploy(context, &connection.cloud, &specs, &options).await);
+        };
+        let deployment = connection.cloud.deploy(spec, &options).await?;
+        let next = next(context, &deployment);
+        context.output.result(&Outcome::Deployment { deployment: Box::new(deployment), next });
         Ok(Exit::Done)
     }
 }

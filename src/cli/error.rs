@@ -164,6 +164,7 @@ impl CommandError {
             hints: self.hints(),
             code: api.and_then(|api| api.code.clone()),
             request_id: api.and_then(|api| api.request_id.clone()),
+            function: None,
         }
     }
 

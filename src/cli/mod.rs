@@ -16,6 +16,7 @@ mod invoke;
 mod lists;
 mod local;
 mod man;
+mod many;
 mod plan;
 mod policy;
 mod push;

@@ -7,10 +7,12 @@ use clap::Args;
 use super::context::Context;
 use super::deploy::SpecArguments;
 use super::error::{CommandError, Exit};
+use super::many;
+use crate::domain::plan::PlannedStep;
 use crate::domain::spec::DeploySpec;
 use crate::output::plan::is_pending;
 use crate::output::results::Outcome;
-use crate::pipeline::DeployOptions;
+use crate::pipeline::{Cloud, DeployOptions, Together};
 
 /// Show what `deploy` would do, without doing it
 ///
@@ -43,23 +45,42 @@ impl PlanArguments {
             wait_timeout: Duration::from_secs(600),
             tag: None,
         };
-        let pending = show(context, &specs, &options).await?;
-        Ok(if pending && self.exit_code { Exit::Pending } else { Exit::Done })
+        Ok(match show(context, &specs, &options).await? {
+            Exit::Pending if !self.exit_code => Exit::Done,
+            exit => exit,
+        })
     }
 }
 
-/// Plans and shows; tells whether anything is pending.
+/// Plans and shows; tells whether anything is pending, or failed.
 pub(super) async fn show(
     context: &Context,
     specs: &[DeploySpec],
     options: &DeployOptions,
-) -> Result<bool, CommandError> {
+) -> Result<Exit, CommandError> {
     let connection = context.connect().await?;
-    let mut pending = false;
-    for spec in specs {
-        let steps = connection.cloud.plan(spec, options).await?;
-        pending |= is_pending(&steps);
-        context.output.result(&Outcome::Plan { function: spec.function.name.to_string(), steps });
+    let plans = match specs {
+        [spec] => vec![Ok(connection.cloud.plan(spec, options).await?)],
+        specs => {
+            let together = Together { at_once: many::JOBS.into(), fail_fast: false };
+            let plan = async |cloud: Cloud, spec: DeploySpec| cloud.plan(&spec, options).await;
+            let words = |_: &Vec<PlannedStep>| "planned".to_owned();
+            many::each(context, &connection.cloud, specs, together, plan, words).await
+        }
+    };
+    let mut exit = many::exit(&plans);
+    for (spec, plan) in specs.iter().zip(plans) {
+        let function = spec.function.name.to_string();
+        match plan {
+            Ok(steps) => {
+                if exit == Exit::Done && is_pending(&steps) {
+                    exit = Exit::Pending;
+                }
+                let among_others = specs.len() > 1;
+                context.output.result(&Outcome::Plan { function, steps, among_others });
+            }
+            Err(error) => context.output.one_failed(&many::report(&function, &error)),
+        }
     }
-    Ok(pending)
+    Ok(exit)
 }

@@ -24,6 +24,11 @@ const NAMES: usize = 17;
 
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
+/// What turns while work goes on.
+pub(super) fn frame(now: Duration) -> &'static str {
+    SPINNER[(now.as_millis() / 100) as usize % SPINNER.len()]
+}
+
 /// Renders for people; pure, so that tests can look at every line.
 #[derive(Debug)]
 pub struct Human {
@@ -108,7 +113,7 @@ impl Human {
     /// The lines that change, at `now`, none wider than `width`.
     pub fn live(&self, progress: &Progress, now: Duration, width: usize) -> Vec<String> {
         let width = width.saturating_sub(FREE);
-        let frame = SPINNER[(now.as_millis() / 100) as usize % SPINNER.len()];
+        let frame = frame(now);
         let mut lines = Vec::new();
         for running in &progress.running {
             if now.saturating_sub(running.since) < PATIENCE {
@@ -129,7 +134,13 @@ impl Human {
         lines
     }
 
-    fn running(&self, running: &RunningStep, progress: &Progress, frame: &str, now: Duration) -> String {
+    pub(super) fn running(
+        &self,
+        running: &RunningStep,
+        progress: &Progress,
+        frame: &str,
+        now: Duration,
+    ) -> String {
         let elapsed = duration(now.saturating_sub(running.since));
         let subject = match (&progress.transfer, running.step) {
             (Some(transfer), Step::Image) => self.transfer(transfer, now),

@@ -60,7 +60,14 @@ impl Json {
 
     /// The line for an event, or nothing where it says too little too often.
     pub fn text(&mut self, event: &Event, now: Duration) -> String {
-        self.value(event, now).map(|value| line(&value)).unwrap_or_default()
+        self.text_of(None, event, now)
+    }
+
+    /// The line for an event of one function among many.
+    pub(super) fn text_of(&mut self, function: Option<&str>, event: &Event, now: Duration) -> String {
+        let Some(value) = self.value(event, now) else { return String::new() };
+        let members = function.map(|function| ("function_name", function.into()));
+        line(&extended(value, members.into_iter().collect()))
     }
 
     fn value(&mut self, event: &Event, now: Duration) -> Option<Value> {

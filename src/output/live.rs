@@ -42,6 +42,11 @@ impl LiveRegion {
         width.clamp(20, 500)
     }
 
+    /// Lines that can be shown at a time.
+    pub(super) fn height(&self) -> usize {
+        usize::from(self.terminal.size().0).max(3)
+    }
+
     /// Shows `lines` instead of what is shown.
     pub(super) fn show(&mut self, lines: &[String]) {
         if lines.is_empty() {

@@ -9,6 +9,7 @@
 pub mod human;
 pub mod json;
 mod live;
+mod many;
 pub mod mode;
 pub mod plain;
 pub mod plan;
@@ -28,11 +29,14 @@ use crate::event::{Event, Reporter, SharedReporter};
 use human::Human;
 use json::Json;
 use live::LiveRegion;
+pub use many::End;
+use many::Many;
 use mode::Mode;
 use plain::Plain;
 use progress::Progress;
 use report::ErrorReport;
 use results::Outcome;
+use results::many::OneResult;
 use screen::Screen;
 use style::Style;
 use ticker::Ticker;
@@ -77,6 +81,8 @@ struct Shared {
 struct State {
     screen: Screen,
     progress: Progress,
+    /// Of the functions of which many are worked on at the same time.
+    many: Many,
     renderer: Renderer,
     /// What earlier parts of the command came to, in a few words each.
     results: Vec<String>,
@@ -102,8 +108,13 @@ impl Output {
             Mode::Json => (Renderer::Json(Json::new(options.verbosity)), None),
         };
         let pace = pace.filter(|_| !options.quiet);
-        let state =
-            Mutex::new(State { screen, progress: Progress::default(), renderer, results: Vec::new() });
+        let state = Mutex::new(State {
+            screen,
+            progress: Progress::default(),
+            many: Many::default(),
+            renderer,
+            results: Vec::new(),
+        });
         let shared = Arc::new(Shared { options, started: Instant::now(), state });
         let ticker = pace.map(|pace| {
             let shared = Arc::downgrade(&shared);
@@ -120,7 +131,7 @@ impl Output {
     /// Shows the result of the command (or of one of its parts).
     pub fn result(&self, outcome: &Outcome) {
         let mut state = self.shared.lock();
-        let State { screen, renderer, progress, results } = &mut *state;
+        let State { screen, renderer, progress, results, .. } = &mut *state;
         match renderer {
             Renderer::Json(_) => screen.out(&json::line(&outcome.to_json())),
             Renderer::Plain(_) | Renderer::Human(..) => {
@@ -188,17 +199,84 @@ impl Output {
         *progress = Progress::default();
     }
 
+    /// Says how many functions are worked on at the same time from here on.
+    pub fn many(&self, functions: usize) {
+        self.shared.lock().many = Many::of(functions);
+    }
+
+    /// Shows how one function of many ended: the work on it reports nothing more.
+    pub fn one_of_many(&self, function: &str, end: &End) {
+        let now = self.shared.now();
+        let mut state = self.shared.lock();
+        let State { screen, renderer, many, results, .. } = &mut *state;
+        let build_was_shown = match renderer {
+            Renderer::Human(human, _) => human.keeps_build_output(),
+            Renderer::Plain(_) | Renderer::Json(_) => !self.shared.options.quiet,
+        };
+        let story = many.failure(function, now, build_was_shown);
+        many.finish(function, end);
+        match (&mut *renderer, end) {
+            (Renderer::Json(_), _) => {}
+            (Renderer::Plain(_), End::Done(text)) if !self.shared.options.quiet => {
+                screen.err(&format!("{function}: {text}\n"));
+            }
+            (_, End::Done(_)) => {}
+            (renderer, End::Failed(report)) => {
+                let style = Style::new(self.shared.options.color_stderr);
+                let text = format!("{story}{}", report.to_text(&style));
+                match renderer {
+                    Renderer::Human(_, live) => live.above(|| screen.err(&text)),
+                    _ => screen.err(&text),
+                }
+            }
+        }
+        if let End::Done(_) = end {
+            results.push(format!("{function} is deployed"));
+        }
+    }
+
+    /// Shows what many functions came to: ARNs on standard output and a table on standard error,
+    /// or an object for each.
+    pub fn results(&self, results: &[OneResult], elapsed: Duration) {
+        let mut state = self.shared.lock();
+        let State { screen, renderer, .. } = &mut *state;
+        if let Renderer::Json(_) = renderer {
+            results.iter().for_each(|result| screen.out(&json::line(&result.to_json())));
+            return;
+        }
+        clear(renderer);
+        if !self.shared.options.quiet {
+            screen.err(&results::many::table(
+                results,
+                elapsed,
+                &Style::new(self.shared.options.color_stderr),
+            ));
+        }
+        screen.out(
+            &results.iter().filter_map(OneResult::arn).map(|arn| format!("{arn}\n")).collect::<String>(),
+        );
+    }
+
+    /// The place of a function that failed among the results of others; people were told already.
+    pub fn one_failed(&self, report: &ErrorReport) {
+        let mut state = self.shared.lock();
+        if let Renderer::Json(_) = state.renderer {
+            state.screen.out(&json::line(&report.to_json()));
+        }
+    }
+
     /// What a step that is under way works on; `None` where it is not under way.
     pub fn under_way(&self, step: Step) -> Option<String> {
         let state = self.shared.lock();
         let running = state.progress.running.iter().find(|running| running.step == step);
-        running.map(|running| running.subject.clone())
+        let one = running.map(|running| running.subject.as_str());
+        one.or_else(|| state.many.watched(step)).map(str::to_owned)
     }
 
     /// In words, what has been done and what was under way; for those who interrupt.
     pub fn so_far(&self) -> String {
         let state = self.shared.lock();
-        let parts = state.results.iter().cloned().chain([state.progress.summary()]);
+        let parts = state.results.iter().cloned().chain([state.progress.summary(), state.many.summary()]);
         parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
     }
 }
@@ -222,9 +300,13 @@ impl Shared {
     fn tick(&self) {
         let now = self.now();
         let mut state = self.lock();
-        let State { screen, progress, renderer, .. } = &mut *state;
+        let State { screen, progress, many, renderer, .. } = &mut *state;
         match renderer {
+            Renderer::Human(human, live) if many.is_under_way() => {
+                live.show(&many.live(human, now, live.width(), live.height()));
+            }
             Renderer::Human(human, live) => live.show(&human.live(progress, now, live.width())),
+            Renderer::Plain(plain) if many.is_under_way() => screen.err(&many.heartbeat(plain, now)),
             Renderer::Plain(plain) => screen.err(&plain.heartbeat(progress, now)),
             Renderer::Json(_) => {}
         }
@@ -262,5 +344,23 @@ impl Reporter for Shared {
                 screen.out(&text);
             }
         }
+    }
+
+    fn report_of(&self, function: &str, event: Event) {
+        let now = self.now();
+        let mut state = self.lock();
+        let State { screen, many, renderer, .. } = &mut *state;
+        match renderer {
+            _ if self.options.quiet => {}
+            Renderer::Human(human, live) => {
+                let text = many::human_lines(human, function, &event, live.width());
+                if !text.is_empty() {
+                    live.above(|| screen.err(&text));
+                }
+            }
+            Renderer::Plain(plain) => screen.err(&many::prefixed(function, &plain.text(&event, now))),
+            Renderer::Json(json) => screen.out(&json.text_of(Some(function), &event, now)),
+        }
+        many.apply(function, &event, now);
     }
 }

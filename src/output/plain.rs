@@ -83,12 +83,20 @@ impl Plain {
         }
     }
 
+    /// Tells whether it has been quiet for long; then a sign of life is given now.
+    pub(super) fn is_due(&mut self, now: Duration) -> bool {
+        let due = now.saturating_sub(self.last) >= SILENCE;
+        if due {
+            self.last = now;
+        }
+        due
+    }
+
     /// A sign of life for every step under way, if it has been quiet for long.
     pub fn heartbeat(&mut self, progress: &Progress, now: Duration) -> String {
-        if now.saturating_sub(self.last) < SILENCE || progress.running.is_empty() {
+        if progress.running.is_empty() || !self.is_due(now) {
             return String::new();
         }
-        self.last = now;
         let mut text = String::new();
         for running in &progress.running {
             let elapsed = duration(now.saturating_sub(running.since));

@@ -19,12 +19,15 @@ pub struct ErrorReport {
     pub code: Option<String>,
     /// The service's request id.
     pub request_id: Option<String>,
+    /// The function it is about, where several are worked on.
+    pub function: Option<String>,
 }
 
 impl ErrorReport {
     /// The object that is the last line in JSON.
     pub fn to_json(&self) -> Value {
-        let optional = [("code", &self.code), ("request_id", &self.request_id)];
+        let optional =
+            [("code", &self.code), ("request_id", &self.request_id), ("function_name", &self.function)];
         let optional =
             optional.into_iter().filter_map(|(name, text)| Some((name, text.clone()?.into()))).collect();
         extended(
@@ -37,7 +40,8 @@ impl ErrorReport {
 
     /// The lines for people and logs.
     pub fn to_text(&self, style: &Style) -> String {
-        let mut text = format!("{} {}\n", style.bad("error:"), clean_lines(&self.message));
+        let function = self.function.as_ref().map(|function| format!("{function}: ")).unwrap_or_default();
+        let mut text = format!("{} {function}{}\n", style.bad("error:"), clean_lines(&self.message));
         for cause in &self.causes {
             text += &format!("Caused by: {}\n", clean_lines(cause));
         }
@@ -70,6 +74,7 @@ mod tests {
             hints: vec!["allow it\n{\n  \"a\": 1\n}".to_owned()],
             code: Some("AccessDeniedException".to_owned()),
             request_id: Some("r-2".to_owned()),
+            function: None,
         };
         assert_eq!(
             report.to_text(&Style::new(false)),

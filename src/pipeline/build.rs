@@ -29,6 +29,7 @@ pub(super) async fn image(
     architecture: Option<Architecture>,
     knowing: impl Future<Output = KnownImages>,
 ) -> Result<Image, PipelineError> {
+    let _turn = cloud.limits().build().await;
     cloud
         .step(Step::Build, subject(spec), async {
             if let Some(command) = &spec.build_command {

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use super::cache::Cache;
 use super::error::PipelineError;
+use super::limits::Limits;
 use super::progress::{Ledger, Progress};
 use super::tokens::{self, EcrTokens};
 use crate::domain::plan::Step;
 use crate::domain::reference::RegistryHost;
-use crate::event::{Event, SharedReporter};
+use crate::event::{Event, OneOfMany, SharedReporter};
 use crate::services::docker::{EngineLocation, Login};
 use crate::services::docker_credentials;
 use crate::services::ecr::EcrClient;
@@ -40,9 +41,10 @@ struct Inner {
     engine: EngineLocation,
     reporter: SharedReporter,
     ledger: Ledger,
-    tokens: Mutex<BTreeMap<String, Arc<EcrTokens>>>,
+    tokens: Arc<Mutex<BTreeMap<String, Arc<EcrTokens>>>>,
     registries: Mutex<BTreeMap<RegistryHost, RegistryClient>>,
     cache: OnceLock<Cache>,
+    limits: Limits,
 }
 
 impl fmt::Debug for Cloud {
@@ -71,9 +73,10 @@ impl Cloud {
             engine,
             reporter,
             ledger: Ledger::default(),
-            tokens: Mutex::default(),
+            tokens: Arc::default(),
             registries: Mutex::default(),
             cache: OnceLock::new(),
+            limits: Limits::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -87,6 +90,30 @@ impl Cloud {
 
     pub(super) fn cache(&self) -> Option<&Cache> {
         self.inner.cache.get()
+    }
+
+    /// The same cloud for the work on one function among many: connections, credentials, tokens
+    /// and limits are shared, and every event says which function it belongs to.
+    pub(super) fn for_function(&self, name: &str) -> Self {
+        let shared = &self.inner;
+        let reporter: SharedReporter = Arc::new(OneOfMany::new(name, shared.reporter.clone()));
+        let session = shared.session.reporting_to(reporter.clone());
+        let inner = Inner {
+            ecr: EcrClient::new(&session, None),
+            lambda: shared.lambda.reporting_to(&session),
+            iam: IamClient::new(&session),
+            sts: StsClient::new(&session),
+            session,
+            http: shared.http.clone(),
+            engine: shared.engine.clone(),
+            reporter,
+            ledger: shared.ledger.clone(),
+            tokens: shared.tokens.clone(),
+            registries: Mutex::default(),
+            cache: shared.cache.clone(),
+            limits: shared.limits.clone(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The region everything happens in; empty where none is set.
@@ -121,6 +148,10 @@ impl Cloud {
 
     pub(super) fn engine(&self) -> &EngineLocation {
         &self.inner.engine
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.inner.limits
     }
 
     pub(super) fn reporter(&self) -> &SharedReporter {

@@ -144,6 +144,9 @@ pub enum PipelineError {
         /// Where it was looked for.
         region: String,
     },
+    /// Another function of the same command failed, and that ends all of them.
+    #[error("function `{0}` was not deployed: another one failed first")]
+    Stopped(FunctionName),
     /// The function settled in failure.
     #[error("function `{function}` {}", describe_failure(status))]
     FunctionFailed {
@@ -275,6 +278,9 @@ impl PipelineError {
                 format!("AWS goes on without us: `lambdactl watch {function}` follows it"),
                 "wait longer with `--wait-timeout`".to_owned(),
             ],
+            Self::Stopped(_) => {
+                vec!["run the same command again when the other one is mended".to_owned()]
+            }
             Self::ChangedBySomebodyElse { .. } => {
                 vec!["run the same command again: it starts from what is there now".to_owned()]
             }

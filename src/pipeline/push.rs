@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::early::Arrival;
+use super::limits::{UPLOADS, Uploads};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::domain::plan::{PushedImage, Transfer};
@@ -15,9 +16,6 @@ use crate::event::{Event, SharedReporter};
 use crate::image::{BlobSource, Image};
 use crate::services::registry::{RegistryClient, RegistryError, Uploaded};
 
-/// How many blobs are sent at a time. One upload does not fill a fast link to ECR, and many at
-/// once make it reset connections.
-const UPLOADS: usize = 4;
 /// How many questions are asked at a time.
 const CHECKS: usize = 8;
 
@@ -31,9 +29,10 @@ pub async fn push(
     repository: &RepositoryUri,
     tag: Option<&Tag>,
     image: &Image,
+    uploads: &Uploads,
     reporter: &SharedReporter,
 ) -> Result<PushedImage, RegistryError> {
-    push_rest(client, repository, tag, image, &HashMap::new(), reporter).await
+    push_rest(client, repository, tag, image, &HashMap::new(), uploads, reporter).await
 }
 
 /// Pushes what has not arrived early.
@@ -43,9 +42,10 @@ pub(super) async fn push_rest(
     tag: Option<&Tag>,
     image: &Image,
     early: &HashMap<Digest, Arrival>,
+    uploads: &Uploads,
     reporter: &SharedReporter,
 ) -> Result<PushedImage, RegistryError> {
-    let push = Push { client, repository, image, early, reporter };
+    let push = Push { client, repository, image, early, uploads, reporter };
     let digest = image.digest();
     let pushed = |transfer| PushedImage { repository: repository.clone(), digest, transfer };
     // A tag that is right already says that everything is there: one question is enough.
@@ -72,6 +72,7 @@ struct Push<'a> {
     repository: &'a RepositoryUri,
     image: &'a Image,
     early: &'a HashMap<Digest, Arrival>,
+    uploads: &'a Uploads,
     reporter: &'a SharedReporter,
 }
 
@@ -184,18 +185,26 @@ impl Push<'_> {
         }
     }
 
-    /// Sends one blob, and returns it if its bytes had to be sent.
+    /// Sends one blob, and returns it if its bytes had to be sent: it may be mounted, or somebody
+    /// else in this process may have sent it meanwhile.
     async fn upload(&self, blob: Blob) -> Result<Option<Blob>, RegistryError> {
         let Descriptor { digest, size, .. } = blob.descriptor;
-        self.reporter.report(Event::BlobStarted { digest, size });
         let from = match self.way(&blob) {
             Way::Mount(from) => Some(from),
             Way::There | Way::Ask => None,
         };
-        let name = &self.repository.name;
-        let uploaded = self.client.upload_blob(name, &blob.descriptor, &blob.source, from.as_ref()).await?;
-        self.finished(&blob, uploaded == Uploaded::Mounted);
-        Ok((uploaded == Uploaded::Sent).then_some(blob))
+        let mut uploaded = None;
+        let sending = async {
+            self.reporter.report(Event::BlobStarted { digest, size });
+            let name = &self.repository.name;
+            let sent = self.client.upload_blob(name, &blob.descriptor, &blob.source, from.as_ref()).await?;
+            uploaded = Some(sent);
+            Ok(())
+        };
+        self.uploads.once(self.repository, digest, sending).await?;
+        let was_sent = uploaded == Some(Uploaded::Sent);
+        self.finished(&blob, !was_sent);
+        Ok(was_sent.then_some(blob))
     }
 
     fn finished(&self, blob: &Blob, reused: bool) {

@@ -15,6 +15,7 @@ use lambdactl::domain::reference::ImageReference;
 use lambdactl::domain::spec::{AssembledSpec, BaseImage, FileMapping};
 use lambdactl::event::{SharedReporter, Silent};
 use lambdactl::image::{Image, ImageError, Layer, archive, assembled, layout, registry};
+use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
 use lambdactl::services::http;
 use lambdactl::services::registry::{Authorization, RegistryClient};
@@ -483,7 +484,9 @@ async fn an_image_assembled_on_a_registry_s_base_is_pushed_and_read_by_others() 
     assert_eq!(image.layers.len(), 2);
 
     let target = format!("{host}/hello").parse().unwrap();
-    push(&client, &target, Some(&"v1".parse().unwrap()), &image, &silent()).await.unwrap();
+    push(&client, &target, Some(&"v1".parse().unwrap()), &image, &Uploads::default(), &silent())
+        .await
+        .unwrap();
     let inspected = skopeo(&["inspect", "--tls-verify=false", &format!("docker://{target}:v1")]);
     let inspected: Value = serde_json::from_slice(&inspected).unwrap();
     assert_eq!(inspected["Digest"], image.digest().to_string());

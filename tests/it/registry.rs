@@ -17,6 +17,7 @@ use lambdactl::domain::secret::Secret;
 use lambdactl::domain::spec::{AssembledSpec, BaseImage, FileMapping};
 use lambdactl::event::{Event, Reporter, SharedReporter, Silent};
 use lambdactl::image::{self, Image};
+use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
 use lambdactl::services::http;
 use lambdactl::services::registry::{
@@ -59,7 +60,7 @@ fn client(host: RegistryHost, authorization: Authorization) -> RegistryClient {
 fn futures_can_be_spawned(client: &RegistryClient, image: &Image, uri: &RepositoryUri, at: &ImageReference) {
     fn sendable(_: impl Send) {}
     let reporter = silent();
-    sendable(push(client, uri, None, image, &reporter));
+    sendable(push(client, uri, None, image, &Uploads::default(), &reporter));
     sendable(image::registry::read(client, at, None, &reporter));
     sendable(image::layout::read(Path::new(""), None, None, &reporter));
     sendable(image::archive::read_stream("", tokio::io::empty(), None, &reporter));
@@ -107,7 +108,7 @@ async fn a_real_registry_holds_what_was_pushed_and_gets_nothing_twice() {
 
     let events = Arc::new(Events::default());
     let reporter: SharedReporter = events.clone();
-    let first = push(&client, &uri(&host), Some(&tag), &one, &reporter).await.unwrap();
+    let first = push(&client, &uri(&host), Some(&tag), &one, &Uploads::default(), &reporter).await.unwrap();
     let total = one.compressed_size() + one.config_bytes.len() as u64;
     let transfer = Transfer { bytes_uploaded: total, layers_uploaded: 3, layers_reused: 0 };
     assert_eq!(first, PushedImage { repository: uri(&host), digest: one.digest(), transfer });
@@ -116,9 +117,9 @@ async fn a_real_registry_holds_what_was_pushed_and_gets_nothing_twice() {
     let finished = seen.iter().filter(|event| matches!(event, Event::BlobFinished { reused: false, .. }));
     assert_eq!((started, finished.count()), (4, 4));
 
-    let again = push(&client, &uri(&host), Some(&tag), &one, &silent()).await.unwrap();
+    let again = push(&client, &uri(&host), Some(&tag), &one, &Uploads::default(), &silent()).await.unwrap();
     assert_eq!(again.transfer, Transfer { layers_reused: 3, ..Transfer::default() });
-    let changed = push(&client, &uri(&host), Some(&tag), &two, &silent()).await.unwrap();
+    let changed = push(&client, &uri(&host), Some(&tag), &two, &Uploads::default(), &silent()).await.unwrap();
     assert_eq!((changed.transfer.layers_uploaded, changed.transfer.layers_reused), (1, 2));
 
     // skopeo reads everything back and checks every digest while it copies.
@@ -136,12 +137,12 @@ async fn an_image_copied_between_repositories_keeps_its_digest() {
     let (from, to) = (DockerRegistry::plain(), DockerRegistry::plain());
     let source = client(from.host(), Authorization::Anonymous);
     let pushed = image("copied").await;
-    push(&source, &uri(&from.host()), None, &pushed, &silent()).await.unwrap();
+    push(&source, &uri(&from.host()), None, &pushed, &Uploads::default(), &silent()).await.unwrap();
     let reference = ImageReference::at(uri(&from.host()), pushed.digest());
     let read = image::registry::read(&source, &reference, None, &silent()).await.unwrap();
     assert_eq!(read.manifest_bytes, pushed.manifest_bytes);
     let target = client(to.host(), Authorization::Anonymous);
-    let copied = push(&target, &uri(&to.host()), None, &read, &silent()).await.unwrap();
+    let copied = push(&target, &uri(&to.host()), None, &read, &Uploads::default(), &silent()).await.unwrap();
     assert_eq!((copied.digest, copied.transfer.layers_uploaded), (pushed.digest(), 3));
 }
 
@@ -151,10 +152,10 @@ async fn layers_of_another_repository_are_taken_over_where_the_registry_does_tha
     let other = RepositoryUri { registry: registry.host(), name: "team/other".parse().unwrap() };
     let client_here = client(registry.host(), Authorization::Anonymous);
     let pushed = image("mounted").await;
-    push(&client_here, &uri(&registry.host()), None, &pushed, &silent()).await.unwrap();
+    push(&client_here, &uri(&registry.host()), None, &pushed, &Uploads::default(), &silent()).await.unwrap();
     let reference = ImageReference::at(uri(&registry.host()), pushed.digest());
     let read = image::registry::read(&client_here, &reference, None, &silent()).await.unwrap();
-    let taken = push(&client_here, &other, None, &read, &silent()).await.unwrap();
+    let taken = push(&client_here, &other, None, &read, &Uploads::default(), &silent()).await.unwrap();
     // The configuration is no layer, and is sent.
     let bytes = pushed.config_bytes.len() as u64;
     let transfer = Transfer { bytes_uploaded: bytes, layers_uploaded: 0, layers_reused: 3 };
@@ -163,13 +164,13 @@ async fn layers_of_another_repository_are_taken_over_where_the_registry_does_tha
     // ECR does so only where it is switched on: else it opens a session, which is used.
     let registry = ScriptedRegistry::start(|_| None).await;
     let client_there = client(registry.host(), Authorization::Anonymous);
-    push(&client_there, &uri(&registry.host()), None, &pushed, &silent()).await.unwrap();
+    push(&client_there, &uri(&registry.host()), None, &pushed, &Uploads::default(), &silent()).await.unwrap();
     let reference = ImageReference::at(uri(&registry.host()), pushed.digest());
     let read = image::registry::read(&client_there, &reference, None, &silent()).await.unwrap();
     registry.contents().seen.clear();
     let other = RepositoryUri { registry: registry.host(), name: "team/other".parse().unwrap() };
     registry.contents().manifests.clear();
-    let sent = push(&client_there, &other, None, &read, &silent()).await.unwrap();
+    let sent = push(&client_there, &other, None, &read, &Uploads::default(), &silent()).await.unwrap();
     assert_eq!((sent.digest, sent.transfer.layers_uploaded), (pushed.digest(), 3));
     let asked: Vec<_> =
         registry.contents().seen.iter().filter(|seen| seen.what == "POST upload").cloned().collect();
@@ -193,15 +194,21 @@ async fn tls_and_basic_authentication() {
     let registry = DockerRegistry::secure("registry.example.test");
     let (host, roots) = (registry.host(), [registry.certificate()]);
     let image = image("secret").await;
-    let pushed = push(&secure(&registry, &roots, PASSWORD), &uri(&host), None, &image, &silent()).await;
+    let pushed =
+        push(&secure(&registry, &roots, PASSWORD), &uri(&host), None, &image, &Uploads::default(), &silent())
+            .await;
     assert_eq!(pushed.unwrap().digest, image.digest());
 
-    let wrong = push(&secure(&registry, &roots, "wrong"), &uri(&host), None, &image, &silent()).await;
+    let wrong =
+        push(&secure(&registry, &roots, "wrong"), &uri(&host), None, &image, &Uploads::default(), &silent())
+            .await;
     let wrong = wrong.unwrap_err();
     assert_eq!(wrong.refusal().unwrap().status, 401, "{wrong}");
     assert!(wrong.hint().unwrap().contains("credentials"), "{:?}", wrong.hint());
 
-    let untrusted = push(&secure(&registry, &[], PASSWORD), &uri(&host), None, &image, &silent()).await;
+    let untrusted =
+        push(&secure(&registry, &[], PASSWORD), &uri(&host), None, &image, &Uploads::default(), &silent())
+            .await;
     let untrusted = untrusted.unwrap_err();
     assert!(matches!(untrusted, RegistryError::Unreachable { .. }), "{untrusted}");
     assert!(untrusted.hint().unwrap().contains("SSL_CERT_FILE"), "{:?}", untrusted.hint());
@@ -227,7 +234,8 @@ async fn push_to(
     let image = image("scripted").await;
     let reporter: SharedReporter = events.clone();
     let tag = "v1".parse().unwrap();
-    let pushed = push(&client, &uri(&registry.host()), Some(&tag), &image, &reporter).await;
+    let pushed =
+        push(&client, &uri(&registry.host()), Some(&tag), &image, &Uploads::default(), &reporter).await;
     if let Ok(pushed) = &pushed {
         assert_eq!(pushed.digest, image.digest());
         let contents = registry.contents();

@@ -332,7 +332,7 @@ fn policy(ensured: bool) -> Outcome {
 }
 
 fn outcomes() -> Vec<(&'static str, Outcome)> {
-    let plan = |steps| Outcome::Plan { function: "hello".to_owned(), steps };
+    let plan = |steps| Outcome::Plan { function: "hello".to_owned(), steps, among_others: false };
     vec![
         ("deploy: created", deployment(DeploymentAction::Created, true)),
         ("deploy: unchanged", deployment(DeploymentAction::Unchanged, true)),

@@ -4,6 +4,7 @@ pub mod deployment;
 pub mod function;
 mod invocation;
 pub mod local;
+pub mod many;
 pub mod policy;
 
 use serde_json::{Value, json};
@@ -34,6 +35,8 @@ pub enum Outcome {
         function: String,
         /// The steps.
         steps: Vec<PlannedStep>,
+        /// Whether the plans of other functions are shown too, so that each needs its name.
+        among_others: bool,
     },
     /// `build`
     Build {
@@ -114,7 +117,11 @@ impl Outcome {
     pub fn to_text(&self, style: &Style) -> String {
         match self {
             Self::Deployment { deployment, .. } => format!("{}\n", deployment.function_arn),
-            Self::Plan { steps, .. } => plan::block(steps, *style),
+            Self::Plan { function, steps, among_others } => {
+                let head =
+                    if *among_others { format!("{}\n", style.strong(function)) } else { String::new() };
+                format!("{head}{}", plan::block(steps, *style))
+            }
             Self::Build { digest, .. } => format!("{digest}\n"),
             Self::Push(image) => format!("{}\n", deployment::image_uri(image)),
             Self::Watch(function) => format!("{}\n", function.arn),

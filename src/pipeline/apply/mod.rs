@@ -163,7 +163,8 @@ pub(super) async fn push_image(
     let uri = &repository.uri;
     let pushing = async {
         let client = cloud.registry(&uri.registry).await?;
-        let pushed = push::push_rest(&client, uri, tag, image, early, cloud.reporter()).await;
+        let uploads = &cloud.limits().uploads;
+        let pushed = push::push_rest(&client, uri, tag, image, early, uploads, cloud.reporter()).await;
         let pushed =
             pushed.map_err(|source| PipelineError::Registry { doing: format!("push to `{uri}`"), source })?;
         knowledge::remember(cloud, uri, image).await;

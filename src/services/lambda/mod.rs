@@ -5,6 +5,7 @@
 
 mod describe;
 mod invoke;
+mod pace;
 mod write;
 
 use aws_sdk_lambda::Client;
@@ -14,6 +15,7 @@ use super::api_error::ApiError;
 use super::session::Session;
 use crate::domain::function::Function;
 
+use pace::Pace;
 pub use write::{CodeUpdate, ConfigurationUpdate, NewFunction};
 
 const SERVICE: &str = "lambda";
@@ -32,13 +34,19 @@ pub struct FoundFunction {
 #[derive(Clone, Debug)]
 pub struct LambdaClient {
     client: Client,
+    pace: Pace,
 }
 
 impl LambdaClient {
     /// Makes a client of `session`.
     pub fn new(session: &Session) -> Self {
-        let config = Builder::from(session.config()).interceptor(session.retry_events()).build();
-        Self { client: Client::from_conf(config) }
+        let pace = if session.is_local() { Pace::unlimited() } else { Pace::default() };
+        Self { client: client(session), pace }
+    }
+
+    /// A client of `session` that keeps one pace with this one.
+    pub fn reporting_to(&self, session: &Session) -> Self {
+        Self { client: client(session), pace: self.pace.clone() }
     }
 
     /// Reads a function by name or ARN; `None` where there is none.
@@ -58,4 +66,8 @@ impl LambdaClient {
             },
         }
     }
+}
+
+fn client(session: &Session) -> Client {
+    Client::from_conf(Builder::from(session.config()).interceptor(session.retry_events()).build())
 }

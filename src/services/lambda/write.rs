@@ -97,6 +97,7 @@ impl LambdaClient {
         for (key, value) in &new.tags {
             request = request.tags(key, value);
         }
+        self.pace.turn().await;
         request.send().await.map(drop).map_err(|error| ApiError::new(SERVICE, "CreateFunction", &error))
     }
 
@@ -107,6 +108,7 @@ impl LambdaClient {
         update: &ConfigurationUpdate,
         revision_id: Option<&str>,
     ) -> Result<(), ApiError> {
+        self.pace.turn().await;
         self.client
             .update_function_configuration()
             .function_name(name.as_str())
@@ -131,6 +133,7 @@ impl LambdaClient {
         update: &CodeUpdate,
         revision_id: Option<&str>,
     ) -> Result<(), ApiError> {
+        self.pace.turn().await;
         self.client
             .update_function_code()
             .function_name(name.as_str())
@@ -149,6 +152,7 @@ impl LambdaClient {
         for (key, value) in tags {
             request = request.tags(key, value);
         }
+        self.pace.turn().await;
         request.send().await.map(drop).map_err(|error| ApiError::new(SERVICE, "TagResource", &error))
     }
 }

@@ -153,6 +153,11 @@ impl Session {
         self.overridden
     }
 
+    /// The same settings, credentials and connections, with retries reported to somebody else.
+    pub fn reporting_to(&self, reporter: SharedReporter) -> Self {
+        Self { reporter, ..self.clone() }
+    }
+
     pub(super) fn config(&self) -> &SdkConfig {
         &self.config
     }

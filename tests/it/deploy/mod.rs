@@ -4,6 +4,7 @@ mod change;
 mod first;
 mod keep;
 mod local;
+mod many;
 mod plan;
 mod refusal;
 mod script;

@@ -1,0 +1,147 @@
+//! Many functions at the same time: a line for each that is under way, and a table at the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::human::{Human, frame};
+use super::live::FREE;
+use super::plain::Plain;
+use super::progress::Progress;
+use super::report::ErrorReport;
+use super::words::{clean, duration, fit};
+use crate::domain::plan::Step;
+use crate::event::Event;
+
+/// How one function of many ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// Well; in a few words.
+    Done(String),
+    /// Badly.
+    Failed(Box<ErrorReport>),
+}
+
+/// The state of all of them.
+#[derive(Debug, Default)]
+pub(super) struct Many {
+    total: usize,
+    done: usize,
+    failed: usize,
+    under_way: BTreeMap<String, Progress>,
+}
+
+impl Many {
+    pub(super) fn of(total: usize) -> Self {
+        Self { total, ..Self::default() }
+    }
+
+    /// Tells whether any of them has not ended.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.done + self.failed < self.total
+    }
+
+    pub(super) fn apply(&mut self, function: &str, event: &Event, now: Duration) {
+        match self.under_way.get_mut(function) {
+            Some(progress) => progress.apply(event, now),
+            None => {
+                let mut progress = Progress::default();
+                progress.apply(event, now);
+                self.under_way.insert(function.to_owned(), progress);
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, function: &str, end: &End) {
+        self.under_way.remove(function);
+        match end {
+            End::Done(_) => self.done += 1,
+            End::Failed(_) => self.failed += 1,
+        }
+    }
+
+    /// What a function that failed was at, and what its builder printed unless that was shown.
+    pub(super) fn failure(&self, function: &str, now: Duration, build_was_shown: bool) -> String {
+        let Some(progress) = self.under_way.get(function) else { return String::new() };
+        let output = if build_was_shown { String::new() } else { progress.build_output() };
+        let running = progress.running.iter().map(|running| {
+            let elapsed = duration(now.saturating_sub(running.since));
+            format!("{}: not finished after {elapsed}\n", running.step)
+        });
+        prefixed(function, &format!("{output}{}", running.collect::<String>()))
+    }
+
+    /// A line for each function under way, as many as fit, and how many are done.
+    pub(super) fn live(&self, human: &Human, now: Duration, width: usize, height: usize) -> Vec<String> {
+        let width = width.saturating_sub(FREE);
+        let names = self.under_way.keys().map(String::len).max().unwrap_or_default().min(width / 3);
+        let mut lines: Vec<String> = self
+            .under_way
+            .iter()
+            .filter_map(|(name, progress)| {
+                // Of what goes on at the same time, the step that began last says most.
+                let running = progress.running.last()?;
+                let line = human.running(running, progress, frame(now), now);
+                Some(fit(&format!("{:names$}  {line}", fit(name, names)), width))
+            })
+            .collect();
+        let hidden = lines.len().saturating_sub(height.saturating_sub(2));
+        lines.truncate(lines.len() - hidden);
+        lines.push(fit(&self.count(hidden), width));
+        lines
+    }
+
+    fn count(&self, hidden: usize) -> String {
+        let mut text = format!("{} of {} done", self.done, self.total);
+        if self.failed > 0 {
+            text += &format!(", {} failed", self.failed);
+        }
+        if hidden > 0 {
+            text += &format!(", {hidden} more under way");
+        }
+        text
+    }
+
+    /// A sign of life, if it has been quiet for long.
+    pub(super) fn heartbeat(&self, plain: &mut Plain, now: Duration) -> String {
+        if !plain.is_due(now) {
+            return String::new();
+        }
+        let under_way = self.under_way.iter().filter_map(|(name, progress)| {
+            let running = progress.running.last()?;
+            let elapsed = duration(now.saturating_sub(running.since));
+            let busy = progress.busy_with(running.step).map(|busy| format!(": {busy}")).unwrap_or_default();
+            Some(format!(
+                "{}\n",
+                clean(&format!("{name}: {}: still going after {elapsed}{busy}", running.step))
+            ))
+        });
+        format!("{}{}\n", under_way.collect::<String>(), self.count(0))
+    }
+
+    /// In words, for those who interrupt.
+    pub(super) fn summary(&self) -> String {
+        let at = |(name, progress): (&String, &Progress)| {
+            progress.running.last().map(|running| format!("{name} ({})", running.step))
+        };
+        let under_way: Vec<_> = self.under_way.iter().filter_map(at).collect();
+        if under_way.is_empty() { String::new() } else { format!("under way: {}", under_way.join(", ")) }
+    }
+
+    /// A function whose status was being watched.
+    pub(super) fn watched(&self, step: Step) -> Option<&str> {
+        let is_at = |progress: &Progress| progress.running.iter().any(|running| running.step == step);
+        self.under_way.iter().find(|(_, progress)| is_at(progress)).map(|(name, _)| name.as_str())
+    }
+}
+
+/// Every line with the name of the function before it.
+pub(super) fn prefixed(function: &str, text: &str) -> String {
+    text.lines().map(|line| format!("{function}: {line}\n")).collect()
+}
+
+/// What stays on the screen of people: among many functions only what somebody has to know.
+pub(super) fn human_lines(human: &Human, function: &str, event: &Event, width: usize) -> String {
+    let is_shown =
+        human.keeps_build_output() || matches!(event, Event::Warning { .. } | Event::Retrying { .. });
+    if is_shown { prefixed(function, &human.text(event, width)) } else { String::new() }
+}
