@@ -1,10 +1,8 @@
 //! The lines at the bottom of a terminal that change while work goes on, and clear themselves.
 
-use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 /// How often the lines may change: ten times a second.
 pub(super) const PACE: Duration = Duration::from_millis(100);
@@ -18,16 +16,20 @@ pub(super) const FREE: usize = 2;
 #[derive(Debug)]
 pub(super) struct LiveRegion {
     columns: Option<usize>,
+    /// Buffered, so that what is taken away and what comes instead appear at once.
     terminal: Term,
     drawable: bool,
-    bar: Option<ProgressBar>,
+    /// The lines on the screen; the cursor stands at the end of the last.
+    shown: Vec<String>,
+    drawn: Option<Instant>,
 }
 
 impl LiveRegion {
     /// Makes a region; nothing is ever drawn where the terminal is `dumb`.
     pub(super) fn new(columns: Option<usize>, dumb: bool) -> Self {
         let terminal = Term::buffered_stderr();
-        Self { columns, drawable: terminal.is_term() && !dumb, terminal, bar: None }
+        let drawable = terminal.is_term() && !dumb;
+        Self { columns, terminal, drawable, shown: Vec::new(), drawn: None }
     }
 
     /// Columns a line may have.
@@ -44,7 +46,7 @@ impl LiveRegion {
 
     /// Lines that can be shown at a time.
     pub(super) fn height(&self) -> usize {
-        usize::from(self.terminal.size().0).max(3)
+        usize::from(self.terminal.size().0).saturating_sub(1).max(1)
     }
 
     /// Shows `lines` instead of what is shown.
@@ -53,34 +55,45 @@ impl LiveRegion {
             self.clear();
             return;
         }
-        if !self.drawable {
+        if !self.drawable || self.drawn.is_some_and(|drawn| drawn.elapsed() < PACE) {
             return;
         }
-        let bar = self.bar.get_or_insert_with(|| {
-            let terminal = Box::new(Narrowed(self.terminal.clone()));
-            let target = ProgressDrawTarget::term_like_with_hz(terminal, 10);
-            let bar = ProgressBar::with_draw_target(None, target);
-            if let Ok(style) = ProgressStyle::with_template("{msg}") {
-                bar.set_style(style);
-            }
-            bar
-        });
-        bar.set_message(lines.join("\n"));
-        bar.tick();
+        self.take_away();
+        // More lines than the terminal has could not be taken away again.
+        self.shown = lines[lines.len().saturating_sub(self.height())..].to_vec();
+        self.draw();
+        self.drawn = Some(Instant::now());
     }
 
     /// Runs `write`, which writes whole lines, above the live lines.
     pub(super) fn above(&self, write: impl FnOnce()) {
-        match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        self.take_away();
+        // A terminal that is gone is noticed by whoever writes what matters.
+        let _ = self.terminal.flush();
+        write();
+        self.draw();
     }
 
     /// Takes the lines away.
     pub(super) fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        self.take_away();
+        let _ = self.terminal.flush();
+        self.shown.clear();
+        self.drawn = None;
+    }
+
+    fn take_away(&self) {
+        if let Some(above) = self.shown.len().checked_sub(1) {
+            let _ = self.terminal.move_cursor_up(above);
+            let _ = self.terminal.write_str("\r");
+            let _ = self.terminal.clear_to_end_of_screen();
+        }
+    }
+
+    fn draw(&self) {
+        if !self.shown.is_empty() {
+            let _ = self.terminal.write_str(&self.shown.join("\r\n"));
+            let _ = self.terminal.flush();
         }
     }
 }
@@ -88,52 +101,5 @@ impl LiveRegion {
 impl Drop for LiveRegion {
     fn drop(&mut self) {
         self.clear();
-    }
-}
-
-/// A terminal whose last columns are not used.
-#[derive(Debug)]
-struct Narrowed(Term);
-
-impl TermLike for Narrowed {
-    fn width(&self) -> u16 {
-        let free = u16::try_from(FREE).unwrap_or_default();
-        self.0.size().1.saturating_sub(free).max(1)
-    }
-
-    fn height(&self) -> u16 {
-        self.0.size().0
-    }
-
-    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_up(n)
-    }
-
-    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_down(n)
-    }
-
-    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_right(n)
-    }
-
-    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_left(n)
-    }
-
-    fn write_line(&self, text: &str) -> io::Result<()> {
-        self.0.write_line(text)
-    }
-
-    fn write_str(&self, text: &str) -> io::Result<()> {
-        self.0.write_str(text)
-    }
-
-    fn clear_line(&self) -> io::Result<()> {
-        self.0.clear_line()
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        self.0.flush()
     }
 }

@@ -84,7 +84,7 @@ impl Many {
                 Some(fit(&format!("{:names$}  {line}", fit(name, names)), width))
             })
             .collect();
-        let hidden = lines.len().saturating_sub(height.saturating_sub(2));
+        let hidden = (lines.len() + 1).saturating_sub(height);
         lines.truncate(lines.len() - hidden);
         lines.push(fit(&self.count(hidden), width));
         lines
