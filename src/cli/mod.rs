@@ -101,6 +101,9 @@ pub fn command() -> clap::Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(exit) = crate::local::runner::enter_sandbox(&words) {
+        return exit;
+    }
     let environment = Environment::read();
     let arguments = match parse(&words) {
         Ok(arguments) => arguments,

@@ -12,8 +12,8 @@ use super::store::{Store, StoreError, at};
 use super::{LocalError, LocalOptions, LocalRepository, LocalStatus, blob, lambda, logs, runner};
 
 /// Everything a local cloud keeps in its directory, besides its locks.
-const CONTENTS: [&str; 6] =
-    ["documents", "blobs", "uploads", logs::FOLDER, runner::SERVERS, announcement::FILE];
+const CONTENTS: [&str; 7] =
+    ["documents", "blobs", "uploads", logs::FOLDER, runner::SERVERS, runner::ROOTFS, announcement::FILE];
 
 pub(super) fn status(options: &LocalOptions) -> Result<LocalStatus, LocalError> {
     let directory = &options.directory;
@@ -58,7 +58,7 @@ pub(super) fn reset(options: &LocalOptions) -> Result<(), LocalError> {
 }
 
 fn remove(path: &Path) -> Result<(), LocalError> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let removed = if path.is_dir() { runner::remove_tree(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error).into()),
         _ => Ok(()),

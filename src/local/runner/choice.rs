@@ -35,11 +35,13 @@ pub enum RunnerChoice {
     Automatic,
     /// A container of the Docker Engine or Podman.
     Container,
+    /// Namespaces of our own, on Linux.
+    Sandbox,
 }
 
 impl RunnerChoice {
     /// How users name them.
-    pub const NAMES: [&str; 2] = ["auto", "container"];
+    pub const NAMES: [&str; 3] = ["auto", "container", "sandbox"];
 }
 
 impl FromStr for RunnerChoice {
@@ -49,7 +51,8 @@ impl FromStr for RunnerChoice {
         match text {
             "auto" => Ok(Self::Automatic),
             "container" => Ok(Self::Container),
-            _ => Err("expected `auto` or `container`".to_owned()),
+            "sandbox" => Ok(Self::Sandbox),
+            _ => Err("expected `auto`, `container` or `sandbox`".to_owned()),
         }
     }
 }
@@ -75,7 +78,16 @@ impl fmt::Debug for FunctionOptions {
 /// Chooses a runner, and says which in one line, with what is not as in Lambda.
 pub async fn choose(options: &FunctionOptions, store: &Arc<Store>) -> Result<Arc<dyn Runner>, RunnerError> {
     let runner: Arc<dyn Runner> = match options.choice {
-        RunnerChoice::Container | RunnerChoice::Automatic => Arc::new(container(options, store).await?),
+        RunnerChoice::Container => Arc::new(container(options, store).await?),
+        RunnerChoice::Sandbox => sandbox(store).await?,
+        RunnerChoice::Automatic => match container(options, store).await {
+            Ok(container) => Arc::new(container),
+            Err(no_container) => {
+                options.reporter.report(Event::Detail(no_container.to_string()));
+                let neither = |no_sandbox| RunnerError::NoRunner(format!("{no_container}; {no_sandbox}"));
+                sandbox(store).await.map_err(neither)?
+            }
+        },
     };
     let said = format!("functions run in a {}", runner.name());
     options.reporter.report(match runner.lost_fidelity() {
@@ -93,4 +105,14 @@ async fn container(options: &FunctionOptions, store: &Arc<Store>) -> Result<Cont
             why: format!("no engine has answered within {} s", GREETING.as_secs()),
         }),
     }
+}
+
+#[cfg(target_os = "linux")]
+async fn sandbox(store: &Arc<Store>) -> Result<Arc<dyn Runner>, RunnerError> {
+    Ok(Arc::new(super::sandbox::SandboxRunner::connect(store).await?))
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn sandbox(_store: &Arc<Store>) -> Result<Arc<dyn Runner>, RunnerError> {
+    Err(RunnerError::Unavailable { runner: "sandbox", why: "it needs Linux".to_owned() })
 }

@@ -7,10 +7,17 @@
 mod choice;
 mod container;
 mod output;
+#[cfg(target_os = "linux")]
+mod rootfs;
+#[cfg(target_os = "linux")]
+mod sandbox;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +27,33 @@ use crate::domain::digest::Digest;
 pub use choice::{FunctionOptions, RunnerChoice, choose};
 pub(super) use container::SERVERS;
 pub use output::{Lines, OutputSink};
+
+/// The folder of unpacked images, below the store's directory.
+pub(super) const ROOTFS: &str = "rootfs";
+
+/// Becomes a process of a sandbox where the command line says so; to be called first of all,
+/// while there is one thread.
+#[cfg(target_os = "linux")]
+pub fn enter_sandbox(words: &[OsString]) -> Option<ExitCode> {
+    sandbox::entry(words)
+}
+
+/// There are no sandboxes here.
+#[cfg(not(target_os = "linux"))]
+pub fn enter_sandbox(_words: &[OsString]) -> Option<ExitCode> {
+    None
+}
+
+/// Removes a directory, also where an image has closed parts of it. It may be gone.
+pub(super) fn remove_tree(path: &Path) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return rootfs::remove_tree(path);
+    #[cfg(not(target_os = "linux"))]
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// A future that a trait object returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
