@@ -517,7 +517,7 @@ _lambdactl() {
                     return 0
                     ;;
                 --runner)
-                    COMPREPLY=($(compgen -W "auto container" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto container sandbox" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -693,7 +693,7 @@ _lambdactl() {
                     return 0
                     ;;
                 --runner)
-                    COMPREPLY=($(compgen -W "auto container" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto container sandbox" -- "${cur}"))
                     return 0
                     ;;
                 --config)

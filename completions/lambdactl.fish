@@ -232,7 +232,8 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l payload-f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l qualifier -d 'Call this version or alias' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l client-context -d 'What a client of the mobile SDK would send along' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
-container\t''"
+container\t''
+sandbox\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
@@ -333,7 +334,8 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fis
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -f -a "reset" -d 'Wipe the local cloud: every function, repository and image of it'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l listen -d 'Listen on this loopback address [default: a free port of 127.0.0.1]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
-container\t''"
+container\t''
+sandbox\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r

@@ -18,7 +18,8 @@ use crate::output::results::Outcome;
 /// The response goes to standard output, byte for byte. Where the function fails, its error type,
 /// message and trace go to standard error, and the command ends with code 1.
 ///
-/// With --local, functions run on this machine, in a container of Docker or Podman.
+/// With --local, functions run on this machine: in a container of Docker or Podman, else on Linux
+/// in a sandbox that needs neither.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

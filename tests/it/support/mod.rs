@@ -5,6 +5,7 @@ pub mod local_server;
 pub mod moto;
 pub mod oci_layout;
 pub mod podman;
+pub mod processes;
 pub mod program;
 pub mod project;
 pub mod python;
@@ -37,6 +38,20 @@ pub fn needs_docker() -> bool {
         skip("no Docker Engine answers");
     }
     answers
+}
+
+/// Tells whether this machine lets us make namespaces; where it does not, as [`needs_docker`].
+pub fn needs_namespaces() -> bool {
+    let made = |options: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(options).args(["--mount", "--pid", "--fork", "--mount-proc", "true"]);
+        command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    let has = made(&[]) || made(&["--user", "--map-root-user"]);
+    if !has {
+        skip("no namespaces can be made");
+    }
+    has
 }
 
 /// Counts this test as skipped, for a reason; the test has to return right after.

@@ -22,7 +22,11 @@ pub struct World {
 impl World {
     /// Starts one, empty.
     pub fn new() -> Self {
-        let sandbox = Sandbox::new();
+        Self::in_sandbox(Sandbox::new())
+    }
+
+    /// Starts one with an environment that is set already.
+    pub fn in_sandbox(sandbox: Sandbox) -> Self {
         let cloud = LocalServer::serve(&sandbox);
         let project = Project::assembled(sandbox.path(), "hello");
         Self { sandbox, cloud, project }

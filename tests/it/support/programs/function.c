@@ -1,6 +1,7 @@
 /* A Lambda function that speaks the Runtime API by hand. The event says what it does:
  * {"do":"echo"} answers with the event; see `handle` for the rest. */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -59,6 +60,27 @@ static int does(const char *event, const char *what) {
     char wanted[64];
     snprintf(wanted, sizeof wanted, "\"do\":\"%s\"", what);
     return strstr(event, wanted) != NULL;
+}
+
+/* The value of a line of /proc/self/status, without blanks. */
+static void status(const char *name, char *value) {
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "r");
+    strcpy(value, "none");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, name, strlen(name)) == 0) sscanf(line + strlen(name), ": %s", value);
+    if (file) fclose(file);
+}
+
+/* The names in a directory, each with a blank behind it; only numbers where asked. */
+static void list(const char *path, int numbers, char *names) {
+    struct dirent *entry;
+    DIR *directory = opendir(path);
+    *names = 0;
+    while (directory && (entry = readdir(directory)))
+        if (entry->d_name[0] != '.' && (!numbers || (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')))
+            strcat(strcat(names, entry->d_name), " ");
+    if (directory) closedir(directory);
 }
 
 int main(int count, char **arguments) {
@@ -127,6 +149,34 @@ int main(int count, char **arguments) {
                 "{\"uid\":%d,\"gid\":%d,\"root\":\"%s\",\"tmp\":%s,\"directory\":\"%s\",\"arguments\":%d,\"argument\":\"%s\"}",
                 getuid(), getgid(), root < 0 ? strerror(why) : "written", tmp < 0 ? "false" : "true",
                 getcwd(directory, sizeof directory), count, count > 1 ? arguments[1] : "");
+        } else if (does(event, "inside")) {
+            char effective[64], bounding[64], privileges[64], groups[256], root[4096], dev[4096], processes[4096];
+            status("CapEff", effective), status("CapBnd", bounding), status("NoNewPrivs", privileges), status("Groups", groups);
+            list("/", 0, root), list("/dev", 0, dev), list("/proc", 1, processes);
+            int null = open("/dev/null", O_WRONLY), output = open("/dev/stderr", O_WRONLY);
+            int shared = open("/dev/shm/file", O_CREAT | O_WRONLY, 0600), device = open("/dev/file", O_CREAT | O_WRONLY, 0600);
+            snprintf(answer, sizeof answer,
+                "{\"effective\":\"%s\",\"bounding\":\"%s\",\"privileges\":\"%s\",\"root\":\"%s\",\"dev\":\"%s\",\"processes\":\"%s\","
+                "\"null\":%d,\"output\":%d,\"shared\":%d,\"device\":%d,\"su\":%d,\"init\":%d}",
+                effective, bounding, privileges, root, dev, processes, write(null, "x", 1) == 1, write(output, "to stderr\n", 10) == 10,
+                shared >= 0, device >= 0, setuid(0) == 0, open("/proc/1/environ", O_RDONLY) >= 0);
+            close(null), close(output);
+        } else if (does(event, "fill")) {
+            /* Into /tmp until there is no room. */
+            static char block[1 << 20];
+            int file = open("/tmp/full", O_CREAT | O_WRONLY, 0600), blocks = 0;
+            while (write(file, block, sizeof block) == sizeof block) blocks++;
+            snprintf(answer, sizeof answer, "{\"megabytes\":%d,\"why\":\"%s\"}", blocks, strerror(errno));
+            close(file), unlink("/tmp/full");
+        } else if (does(event, "child")) {
+            /* One that leaves its parent. */
+            int child = fork();
+            if (child == 0) {
+                setsid();
+                if (fork() == 0) sleep(600);
+                _exit(0);
+            }
+            snprintf(answer, sizeof answer, "{\"child\":%d}", child);
         } else if (does(event, "who")) {
             snprintf(answer, sizeof answer, "{\"id\":\"%s\",\"served\":%d,\"context\":%s}", id, served, *extra ? extra : "null");
         } else {

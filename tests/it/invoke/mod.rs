@@ -1,5 +1,8 @@
 //! Functions that run: by `lambdactl invoke`, the AWS CLI and boto3, against the local cloud with
-//! the Docker Engine.
+//! the Docker Engine, and without any engine.
+
+mod sandbox;
+mod scenarios;
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -85,80 +88,27 @@ fn a_function_answers_with_its_bytes_and_stays_warm() {
 
 #[test]
 fn a_function_runs_under_lambdas_conditions() {
-    let Some(world) = world("[function]\nmemory_size = 256") else { return };
-    let system = world.answer(&json!({"do": "system"}));
-    assert_eq!(
-        system,
-        json!({"uid": 993, "gid": 990, "root": "Read-only file system", "tmp": true, "directory": "/", "arguments": 1, "argument": ""})
-    );
-    let environment = world.answer(&json!({"do": "environment"}));
-    for (name, value) in [
-        ("AWS_LAMBDA_FUNCTION_NAME", "hello"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/hello"),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "local"),
-        ("LAMBDA_TASK_ROOT", "/var/task"),
-        ("TZ", ":UTC"),
-    ] {
-        assert_eq!(environment[name], value, "{name}");
-    }
-    assert!(environment["AWS_LAMBDA_LOG_STREAM_NAME"].as_str().unwrap().contains("/[$LATEST]"));
+    let Some(world) = world(scenarios::CONDITIONS) else { return };
+    scenarios::conditions(&world);
 }
 
 #[test]
 fn every_limit_is_told_in_lambdas_words_and_the_next_call_is_fine() {
-    let Some(world) = world("[function]\ntimeout = 2") else { return };
-    for (event, code, message) in [
-        ("sleep", "Sandbox.Timedout", "Error: Task timed out after 2.00 seconds"),
-        ("exit", "Runtime.ExitError", "Error: Runtime exited with error: exit status 7"),
-        ("memory", "Runtime.OutOfMemory", "Error: Runtime exited with error: signal: killed"),
-        ("large", "Function.ResponseSizeTooLarge", "(6291556 bytes)."),
-        ("error", "Own.Error", "as asked\\nat main"),
-    ] {
-        let (told, text) = world.failure(&json!({ "do": event }));
-        assert_eq!(told, code, "{event}");
-        assert!(text.contains(message), "{event}: {text}");
-        assert_eq!(world.answer(&json!({"do": "echo"})), json!({"do": "echo"}), "after {event}");
-    }
-    // A process that ends after its answer has answered, and is replaced.
-    assert_eq!(world.answer(&json!({"do": "last"})), json!({"do": "last"}));
-    assert_eq!(world.answer(&json!({"do": "who"}))["served"], 1);
+    let Some(world) = world(scenarios::LIMITS) else { return };
+    scenarios::limits(&world);
     wait_for("one container to be left", PATIENCE, || (world.containers().len() == 1).then_some(()));
 }
 
 #[test]
 fn what_cannot_start_says_why() {
-    let Some(world) = world("[function.image_config]\nentry_point = [\"/none\"]") else { return };
-    let (code, text) = world.failure(&json!({}));
-    assert_eq!(code, "Runtime.InvalidEntrypoint");
-    assert!(text.contains("fork/exec /none: no such file or directory"), "{text}");
-    for (init, code, message) in
-        [("exit", "Runtime.ExitError", "exit status 3"), ("error", "Init.Broken", "no settings")]
-    {
-        world.project.configure(&format!(
-            "[function.image_config]\nentry_point = [\"/bootstrap\"]\n[function.environment]\nINIT = \"{init}\""
-        ));
-        world.deploy(&[]);
-        let (told, text) = world.failure(&json!({}));
-        assert_eq!(told, code, "{init}");
-        assert!(text.contains(message), "{init}: {text}");
-    }
+    let Some(world) = world(scenarios::NO_ENTRY_POINT) else { return };
+    scenarios::no_start(&world);
 }
 
 #[test]
 fn a_start_of_more_than_ten_seconds_counts_as_part_of_the_invocation() {
-    let Some(world) = world("[function]\ntimeout = 1\n[function.environment]\nINIT = \"slow\"") else {
-        return;
-    };
-    let begin = std::time::Instant::now();
-    let (code, text) = world.failure(&json!({}));
-    assert!(begin.elapsed() >= Duration::from_secs(11));
-    assert_eq!(code, "Sandbox.Timedout");
-    assert!(text.contains("Task timed out after 1.00 seconds"), "{text}");
+    let Some(world) = world(scenarios::SLOW_START) else { return };
+    scenarios::slow_start(&world);
 }
 
 #[test]
@@ -243,26 +193,8 @@ except client.exceptions.InvalidRequestContentException as error:
 
 #[test]
 fn a_thousand_calls_ten_at_a_time_get_each_their_own_answer() {
-    let Some(world) = world("[function]\ntimeout = 60") else { return };
-    let url = format!("{}/2015-03-31/functions/hello/invocations", world.cloud.endpoint());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let signature = "AWS4-HMAC-SHA256 Credential=TEST/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
-        let worker = |worker: u32| {
-            let (client, url) = (client.clone(), url.clone());
-            async move {
-                for number in 0..100 {
-                    let event = format!(r#"{{"do":"echo","worker":{worker},"number":{number}}}"#);
-                    let sent = client.post(&url).header("Authorization", signature).body(event.clone());
-                    let response = sent.send().await.unwrap();
-                    assert_eq!(response.status(), 200);
-                    assert_eq!(response.text().await.unwrap(), event);
-                }
-            }
-        };
-        futures_util::future::join_all((0..10).map(worker)).await;
-    });
+    let Some(world) = world(scenarios::MANY_CALLS) else { return };
+    scenarios::many_calls(&world, 100);
     assert!(world.containers().len() <= 10, "{:?}", world.containers());
 }
 
