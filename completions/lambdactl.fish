@@ -48,6 +48,7 @@ complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "push" -d 'Put a
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "watch" -d 'Follow a function until it settles'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "status" -d 'Show what is live: state, image, source commit, configuration'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "invoke" -d 'Call a function and print its response'
+complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "logs" -d 'Show the log lines of a function'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "policy" -d 'Show or mend the policy that lets Lambda pull from the repository'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "local" -d 'Run, inspect or wipe the embedded local cloud'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
@@ -253,6 +254,25 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -s q -l quie
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l since -d 'Begin so long ago' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l filter -d 'Show lines that match a filter pattern of CloudWatch Logs: words, "phrases", -exclusions' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -s f -l follow -d 'Go on with new lines until Ctrl-C'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r

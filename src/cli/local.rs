@@ -14,8 +14,8 @@ use crate::output::results::{LocalReport, Outcome};
 
 /// Run, inspect or wipe the embedded local cloud
 ///
-/// The local cloud speaks the APIs of ECR, Lambda, IAM and STS on this machine, for lambdactl and
-/// for any other AWS client. Its state lives in a directory (--local-dir) and survives.
+/// The local cloud speaks the APIs of ECR, Lambda, CloudWatch Logs, IAM and STS on this machine, for
+/// lambdactl and for any other AWS client. Its state lives in a directory (--local-dir) and survives.
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = "\
 Examples:

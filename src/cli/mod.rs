@@ -15,6 +15,7 @@ mod global;
 mod invoke;
 mod lists;
 mod local;
+mod logs;
 mod man;
 mod many;
 mod plan;
@@ -85,6 +86,7 @@ enum Command {
     Watch(watch::WatchArguments),
     Status(status::StatusArguments),
     Invoke(invoke::InvokeArguments),
+    Logs(logs::LogsArguments),
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     #[command(subcommand)]
@@ -144,6 +146,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, CommandError> {
         Command::Watch(arguments) => signal::run(context, arguments.run(context)),
         Command::Status(arguments) => signal::run(context, arguments.run(context)),
         Command::Invoke(arguments) => signal::run(context, arguments.run(context)),
+        Command::Logs(arguments) => arguments.run(context),
         Command::Policy(command) => signal::run(context, command.run(context)),
         Command::Local(command) => command.run(context),
         Command::Completions(arguments) => arguments.run(context),

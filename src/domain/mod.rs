@@ -11,6 +11,7 @@ pub mod environment;
 pub mod function;
 pub mod image_source;
 pub mod invocation;
+pub mod log;
 pub mod manifest;
 pub mod plan;
 pub mod platform;

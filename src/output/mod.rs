@@ -24,6 +24,7 @@ pub mod words;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::domain::log::LogEvent;
 use crate::domain::plan::Step;
 use crate::event::{Event, Reporter, SharedReporter};
 use human::Human;
@@ -35,8 +36,8 @@ use mode::Mode;
 use plain::Plain;
 use progress::Progress;
 use report::ErrorReport;
-use results::Outcome;
 use results::many::OneResult;
+use results::{Outcome, logs};
 use screen::Screen;
 use style::Style;
 use ticker::Ticker;
@@ -164,6 +165,19 @@ impl Output {
         if for_people && !bytes.is_empty() && !bytes.ends_with(b"\n") {
             state.screen.out("\n");
         }
+    }
+
+    /// Shows an event of a log on standard output; tells whether anybody reads it.
+    pub fn log(&self, function: &str, event: &LogEvent) -> bool {
+        let mut state = self.shared.lock();
+        let State { screen, renderer, .. } = &mut *state;
+        clear(renderer);
+        let style = Style::new(self.shared.options.color_stdout);
+        screen.out(&match renderer {
+            Renderer::Json(_) => json::line(&logs::event_to_json(function, event)),
+            _ => logs::event_to_text(event, &style),
+        });
+        screen.is_read()
     }
 
     /// Tells people something; neither an event nor a result. Says nothing in JSON or with `-q`.

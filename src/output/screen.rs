@@ -48,6 +48,11 @@ impl Screen {
         self.stdout.write(bytes);
     }
 
+    /// Whether anybody reads the result.
+    pub fn is_read(&self) -> bool {
+        !self.stdout.closed
+    }
+
     /// Writes a part of the story.
     pub fn err(&mut self, text: &str) {
         self.stderr.write(text.as_bytes());

@@ -20,6 +20,7 @@ use crate::services::ecr::EcrClient;
 use crate::services::http;
 use crate::services::iam::IamClient;
 use crate::services::lambda::LambdaClient;
+use crate::services::logs::LogsClient;
 use crate::services::registry::{Authorization, RegistryClient, TokenProvider as _};
 use crate::services::session::{Session, SessionOptions};
 use crate::services::sts::StsClient;
@@ -36,6 +37,7 @@ struct Inner {
     ecr: EcrClient,
     lambda: LambdaClient,
     iam: IamClient,
+    logs: LogsClient,
     sts: StsClient,
     http: reqwest::Client,
     engine: EngineLocation,
@@ -67,6 +69,7 @@ impl Cloud {
             ecr: EcrClient::new(&session, None),
             lambda: LambdaClient::new(&session),
             iam: IamClient::new(&session),
+            logs: LogsClient::new(&session),
             sts: StsClient::new(&session),
             session,
             http,
@@ -140,6 +143,10 @@ impl Cloud {
 
     pub(super) fn iam(&self) -> &IamClient {
         &self.inner.iam
+    }
+
+    pub(super) fn logs(&self) -> &LogsClient {
+        &self.inner.logs
     }
 
     pub(super) fn sts(&self) -> &StsClient {

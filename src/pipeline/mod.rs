@@ -13,6 +13,7 @@ mod error;
 mod knowledge;
 mod limits;
 mod live;
+mod logs;
 mod many;
 mod observe;
 mod plan;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use crate::domain::function::Function;
 use crate::domain::invocation::{Invocation, InvokeRequest};
+use crate::domain::log::{LogEvent, LogRequest, LogSummary};
 use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
 use crate::domain::reference::{RepositoryUri, Tag};
 use crate::domain::spec::DeploySpec;
@@ -134,6 +136,16 @@ impl Cloud {
             }
             PipelineError::api(format!("invoke function `{function}`"))(error)
         })
+    }
+
+    /// Shows what a function has logged, and with `follow` what it logs from now on, until `show`
+    /// says that nobody wants more.
+    pub async fn logs_of(
+        &self,
+        request: &LogRequest,
+        show: &mut (dyn FnMut(&LogEvent) -> bool + Send),
+    ) -> Result<LogSummary, PipelineError> {
+        logs::read(self, request, show).await
     }
 
     /// Reads and explains the repository policy.

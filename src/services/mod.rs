@@ -9,6 +9,7 @@ pub mod ecr;
 pub mod http;
 pub mod iam;
 pub mod lambda;
+pub mod logs;
 pub mod registry;
 pub mod session;
 pub mod sts;

@@ -4,8 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const VERBS: [&str; 11] =
-    ["deploy", "plan", "build", "push", "watch", "status", "invoke", "policy", "local", "completions", "man"];
+const VERBS: [&str; 12] = [
+    "deploy",
+    "plan",
+    "build",
+    "push",
+    "watch",
+    "status",
+    "invoke",
+    "logs",
+    "policy",
+    "local",
+    "completions",
+    "man",
+];
 
 const SUBCOMMANDS: [&[&str]; 15] = [
     &["deploy"],

@@ -3,6 +3,7 @@
 //! An environment writes one stream and nobody else does, so streams are files that are only
 //! appended to and need no lock. Whoever shows logs reads all streams of a group.
 
+pub mod api;
 mod name;
 
 use std::fs::{self, File};

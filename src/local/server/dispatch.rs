@@ -1,8 +1,8 @@
 //! From a request to the service that answers it.
 //!
 //! One port serves everything: `/v2/` is the registry, dated paths are Lambda's, a target header
-//! is ECR's, and a form is IAM's or STS's. Handlers that wait for the store's lock run on threads
-//! that may block; Lambda's decides that for itself.
+//! is ECR's or CloudWatch Logs', and a form is IAM's or STS's. Handlers that wait for the store's
+//! lock run on threads that may block; Lambda's decides that for itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::log::Seen;
 use super::{Server, body, control, operation, origin, refusal, signature};
 use crate::local::call::Call;
 use crate::local::registry::{self, Query};
-use crate::local::{ecr, iam, lambda, sts};
+use crate::local::{ecr, iam, lambda, logs, sts};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const TARGET: &str = "x-amz-target";
@@ -75,6 +75,7 @@ enum Asked {
     Registry(Request<Body>),
     Download(Parts),
     Ecr { operation: String, request: Request<Bytes> },
+    Logs { operation: String, request: Request<Bytes> },
     Lambda(Request<Bytes>),
     Query { form: BTreeMap<String, String>, request: Request<()> },
     TooLarge,
@@ -92,7 +93,8 @@ impl Asked {
         }
         let is_lambda = is_dated(path);
         let target = request.headers().get(TARGET).and_then(|target| target.to_str().ok());
-        let operation = target.and_then(|target| target.strip_prefix(ecr::TARGET_PREFIX)).map(str::to_owned);
+        let of = |prefix| target.and_then(|target| target.strip_prefix(prefix)).map(str::to_owned);
+        let (operation, logs) = (of(ecr::TARGET_PREFIX), of(logs::api::TARGET_PREFIX));
         let is_query = path == "/" && target.is_none();
         let (parts, body) = request.into_parts();
         let Some(bytes) = body::whole(body, API_LIMIT).await else { return Self::TooLarge };
@@ -100,6 +102,7 @@ impl Asked {
         match operation {
             _ if is_lambda => Self::Lambda(request),
             Some(operation) => Self::Ecr { operation, request },
+            None if logs.is_some() => Self::Logs { operation: logs.unwrap_or_default(), request },
             None if is_query => Self::query(request).await,
             None => Self::Nothing,
         }
@@ -120,7 +123,7 @@ impl Asked {
 
     fn operation(&self) -> Option<&str> {
         match self {
-            Self::Ecr { operation, .. } => Some(operation),
+            Self::Ecr { operation, .. } | Self::Logs { operation, .. } => Some(operation),
             Self::Query { form, .. } => form.get("Action").map(String::as_str),
             Self::Lambda(request) => operation::of_lambda(request.method(), request.uri().path()),
             _ => None,
@@ -217,6 +220,13 @@ async fn handle(server: &Server, mut call: Call, asked: Asked) -> Response<Body>
             };
             call.region = region;
             blocking(move || ecr::handle(&call, &key, &hashes, &operation, request.body())).await
+        }
+        Asked::Logs { operation, request } => {
+            let Some(region) = signed(request.headers(), request.uri()) else {
+                return refusal::json(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", UNSIGNED);
+            };
+            call.region = region;
+            blocking(move || logs::api::handle(&call, &operation, request.body())).await
         }
         Asked::Lambda(request) => {
             let Some(region) = signed(request.headers(), request.uri()) else {

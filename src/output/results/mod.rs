@@ -4,6 +4,7 @@ pub mod deployment;
 pub mod function;
 mod invocation;
 pub mod local;
+pub(super) mod logs;
 pub mod many;
 pub mod policy;
 
@@ -14,6 +15,7 @@ use super::style::Style;
 use crate::domain::digest::Digest;
 use crate::domain::function::Function;
 use crate::domain::invocation::Invocation;
+use crate::domain::log::LogSummary;
 use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
 use crate::domain::size::ByteSize;
 pub use local::LocalReport;
@@ -67,6 +69,13 @@ pub enum Outcome {
         /// What it came to.
         invocation: Invocation,
     },
+    /// `logs`, after the last line
+    Logs {
+        /// As it was named.
+        function: String,
+        /// What was shown.
+        summary: LogSummary,
+    },
     /// `policy show` and `policy ensure`
     Policy(PolicyView),
     /// `local …`
@@ -108,6 +117,7 @@ impl Outcome {
                 function::status_to_json(function, source_commit.as_deref())
             }
             Self::Invocation { function, invocation } => invocation::to_json(function, invocation),
+            Self::Logs { function, summary } => logs::to_json(function, summary),
             Self::Policy(view) => view.to_json(),
             Self::Local(report) => report.to_json(),
         }
@@ -128,7 +138,7 @@ impl Outcome {
             Self::Status { function, source_commit } => {
                 function::block(function, source_commit.as_deref(), style)
             }
-            Self::Invocation { .. } => String::new(),
+            Self::Invocation { .. } | Self::Logs { .. } => String::new(),
             Self::Policy(view) => view.to_text(style),
             Self::Local(report) => report.to_text(style),
         }
@@ -160,7 +170,7 @@ impl Outcome {
                 let status = super::words::status(&function.status);
                 format!("{} {} has settled: {status}\n", style.good("✓"), function.name)
             }
-            Self::Status { .. } => String::new(),
+            Self::Status { .. } | Self::Logs { .. } => String::new(),
             Self::Invocation { function, invocation } => invocation::epilogue(function, invocation),
             Self::Policy(view) => view.epilogue(),
             Self::Local(report) => report.epilogue(),

@@ -49,6 +49,21 @@ impl LambdaClient {
         Self { client: client(session), pace: self.pace.clone() }
     }
 
+    /// The log group of a function, by name or ARN: `None` where there is no such function, and
+    /// nothing in it where the function does not name one.
+    pub async fn log_group(&self, name: &str) -> Result<Option<Option<String>>, ApiError> {
+        match self.client.get_function_configuration().function_name(name).send().await {
+            Ok(output) => {
+                let group = output.logging_config().and_then(|config| config.log_group());
+                Ok(Some(group.map(str::to_owned)))
+            }
+            Err(error) => match ApiError::new(SERVICE, "GetFunctionConfiguration", &error) {
+                error if error.is("ResourceNotFoundException") => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
     /// Reads a function by name or ARN; `None` where there is none.
     ///
     /// `GetFunction`, not `GetFunctionConfiguration`: only it tells the image, and its rate

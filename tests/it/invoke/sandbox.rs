@@ -18,7 +18,7 @@ use crate::support::{needs_namespaces, wait_for};
 const NOWHERE: &str = "unix:///nonexistent/docker.sock";
 
 /// A local cloud without an engine, in which `hello` is deployed and does what its events say.
-fn world(settings: &str) -> Option<World> {
+pub(super) fn world(settings: &str) -> Option<World> {
     if !needs_namespaces() {
         return None;
     }
