@@ -366,6 +366,7 @@ Register-ArgumentCompleter -Native -CommandName 'lambdactl' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Serve the local cloud in the foreground, for any AWS client')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show what the local cloud holds')
+            [CompletionResult]::new('url', 'url', [CompletionResultType]::ParameterValue, 'Give a function a URL, and print it')
             [CompletionResult]::new('reset', 'reset', [CompletionResultType]::ParameterValue, 'Wipe the local cloud: every function, repository and image of it')
             break
         }
@@ -391,6 +392,24 @@ Register-ArgumentCompleter -Native -CommandName 'lambdactl' -ScriptBlock {
             break
         }
         'lambdactl;local;status' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the `lambdactl.toml` in PATH')
+            [CompletionResult]::new('--stage', '--stage', [CompletionResultType]::ParameterName, 'Lay the tables `[stage.NAME…]` over the configuration')
+            [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Work in this AWS region instead of the one of the environment or the profile')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use the credentials and settings of this AWS profile')
+            [CompletionResult]::new('--local-dir', '--local-dir', [CompletionResultType]::ParameterName, 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Show progress and results this way [default: human at a terminal, else plain]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colours')
+            [CompletionResult]::new('--local', '--local', [CompletionResultType]::ParameterName, 'Use the embedded local cloud instead of AWS: no account, no network, no Docker')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show only results and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show only results and errors')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer every question with yes')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'lambdactl;local;url' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the `lambdactl.toml` in PATH')
             [CompletionResult]::new('--stage', '--stage', [CompletionResultType]::ParameterName, 'Lay the tables `[stage.NAME…]` over the configuration')
             [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Work in this AWS region instead of the one of the environment or the profile')

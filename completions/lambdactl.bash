@@ -61,6 +61,9 @@ _lambdactl() {
             lambdactl__subcmd__local,status)
                 cmd="lambdactl__subcmd__local__subcmd__status"
                 ;;
+            lambdactl__subcmd__local,url)
+                cmd="lambdactl__subcmd__local__subcmd__url"
+                ;;
             lambdactl__subcmd__policy,ensure)
                 cmd="lambdactl__subcmd__policy__subcmd__ensure"
                 ;;
@@ -573,7 +576,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__local)
-            opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help serve status reset"
+            opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help serve status url reset"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -749,6 +752,62 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__local__subcmd__status)
+            opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --stage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        lambdactl__subcmd__local__subcmd__url)
             opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -351,6 +351,7 @@ set edit:completion:arg-completer[lambdactl] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
             cand serve 'Serve the local cloud in the foreground, for any AWS client'
             cand status 'Show what the local cloud holds'
+            cand url 'Give a function a URL, and print it'
             cand reset 'Wipe the local cloud: every function, repository and image of it'
         }
         &'lambdactl;local;serve'= {
@@ -374,6 +375,23 @@ set edit:completion:arg-completer[lambdactl] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'lambdactl;local;status'= {
+            cand --config 'Read this configuration file instead of the `lambdactl.toml` in PATH'
+            cand --stage 'Lay the tables `[stage.NAME…]` over the configuration'
+            cand --region 'Work in this AWS region instead of the one of the environment or the profile'
+            cand --profile 'Use the credentials and settings of this AWS profile'
+            cand --local-dir 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]'
+            cand --output 'Show progress and results this way [default: human at a terminal, else plain]'
+            cand --color 'Use colours'
+            cand --local 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+            cand -q 'Show only results and errors'
+            cand --quiet 'Show only results and errors'
+            cand -v 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+            cand --verbose 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+            cand --yes 'Answer every question with yes'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'lambdactl;local;url'= {
             cand --config 'Read this configuration file instead of the `lambdactl.toml` in PATH'
             cand --stage 'Lay the tables `[stage.NAME…]` over the configuration'
             cand --region 'Work in this AWS region instead of the one of the environment or the profile'

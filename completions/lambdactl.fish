@@ -333,25 +333,26 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_s
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -l profile -d 'Use the credentials and settings of this AWS profile' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
 plain\t'One line a transition, nothing rewritten'
 json\t'One JSON object a line, on standard output'"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
 always\t'Always, except in plain and JSON output'
 never\t'Never'"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -s q -l quiet -d 'Show only results and errors'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -l yes -d 'Answer every question with yes'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -f -a "serve" -d 'Serve the local cloud in the foreground, for any AWS client'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -f -a "status" -d 'Show what the local cloud holds'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status reset" -f -a "reset" -d 'Wipe the local cloud: every function, repository and image of it'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -f -a "serve" -d 'Serve the local cloud in the foreground, for any AWS client'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -f -a "status" -d 'Show what the local cloud holds'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -f -a "url" -d 'Give a function a URL, and print it'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -f -a "reset" -d 'Wipe the local cloud: every function, repository and image of it'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l listen -d 'Listen on this loopback address [default: a free port of 127.0.0.1]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
 container\t''
@@ -389,6 +390,22 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_se
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from status" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from reset" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from reset" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from reset" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r

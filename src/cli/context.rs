@@ -194,6 +194,12 @@ impl Context {
         Self { global, environment, output }
     }
 
+    /// The same, for the local cloud.
+    pub(super) fn local(&self) -> Self {
+        let global = GlobalArguments { local: true, ..self.global.clone() };
+        Self::new(global, self.environment.clone(), self.output.clone())
+    }
+
     /// Where the configuration of `path` is.
     pub(super) fn location(&self, path: Option<&Path>) -> Location {
         Location {

@@ -23,6 +23,8 @@ Examples:
       Serve it in the foreground
   lambdactl local status
       Show what it holds
+  lambdactl local url hello
+      Give a function a URL to open in a browser
   lambdactl local reset
       Wipe it")]
 pub(super) enum LocalCommand {
@@ -48,6 +50,19 @@ Examples:
       The same for a script")]
     Status,
 
+    /// Give a function a URL, and print it
+    ///
+    /// Requests to the URL reach the function in Lambda's payload format 2.0, and its answers
+    /// become HTTP responses. Browsers and curl take the host name for this machine. Needs a
+    /// running `local serve`.
+    #[command(after_long_help = "\
+Examples:
+  lambdactl local url hello
+      Print where `hello` answers HTTP
+  curl $(lambdactl local url hello)
+      Ask it")]
+    Url(UrlArguments),
+
     /// Wipe the local cloud: every function, repository and image of it
     #[command(after_long_help = "\
 Examples:
@@ -69,6 +84,14 @@ pub(super) struct ServeArguments {
     functions: FunctionArguments,
 }
 
+/// Which function.
+#[derive(Debug, Args)]
+pub(super) struct UrlArguments {
+    /// Name or ARN of the function
+    #[arg(value_name = "FUNCTION")]
+    function: String,
+}
+
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr =
         text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:4566".to_owned())?;
@@ -84,6 +107,7 @@ impl LocalCommand {
         match self {
             Self::Serve(arguments) => signal::block_on(serve(context, arguments)),
             Self::Status => status(context),
+            Self::Url(arguments) => signal::run(context, url(context, arguments.function)),
             Self::Reset => reset(context),
         }
     }
@@ -119,6 +143,7 @@ fn status(context: &Context) -> Result<Exit, CommandError> {
         name: function.name,
         state: function.state,
         image_digest: function.image_digest,
+        urls: function.urls,
     };
     let repository = |repository: local::LocalRepository| LocalRepositoryRow {
         region: repository.region,
@@ -132,6 +157,21 @@ fn status(context: &Context) -> Result<Exit, CommandError> {
         functions: status.functions.into_iter().map(function).collect(),
         repositories: status.repositories.into_iter().map(repository).collect(),
     }));
+    Ok(Exit::Done)
+}
+
+async fn url(context: &Context, function: String) -> Result<Exit, CommandError> {
+    let options = context.local_options(None, &FunctionArguments::default())?;
+    let looked = tokio::task::block_in_place(|| local::status(&options))?;
+    if looked.endpoint.is_none() {
+        let directory = options.directory.display();
+        return Err(CommandError::Usage {
+            message: format!("nobody serves the local cloud in `{directory}`, so nothing would answer there"),
+            hints: vec![format!("start `{}` in another terminal", context.command_line("local serve"))],
+        });
+    }
+    let url = context.local().connect().await?.cloud.function_url(&function).await?;
+    context.output.result(&Outcome::Local(LocalReport::Url { function, url }));
     Ok(Exit::Done)
 }
 

@@ -9,6 +9,7 @@ pub mod blob;
 pub mod call;
 pub mod ecr;
 pub mod environments;
+pub mod function_url;
 pub mod iam;
 pub mod lambda;
 pub mod logs;
@@ -162,6 +163,8 @@ pub struct LocalFunction {
     pub state: String,
     /// Digest of its image.
     pub image_digest: String,
+    /// Where it answers HTTP, where a server runs.
+    pub urls: Vec<String>,
 }
 
 /// One repository of the local cloud.

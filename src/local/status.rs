@@ -26,10 +26,11 @@ pub(super) fn status(options: &LocalOptions) -> Result<LocalStatus, LocalError> 
     status.endpoint = announcement::running(directory).map(|server| server.endpoint);
     status.blob_bytes = blob::total_bytes(&store)?;
     let now = OffsetDateTime::now_utc();
+    let authority = status.endpoint.as_deref().and_then(|endpoint| endpoint.strip_prefix("http://"));
     let (repositories, functions) = store.transaction(|tx| {
         let mut functions = Vec::new();
         for region in tx.folders("")? {
-            functions.extend(lambda::functions(tx, &region, now)?);
+            functions.extend(lambda::functions(tx, &region, now, authority)?);
         }
         Ok::<_, StoreError>((Repository::everywhere(tx)?, functions))
     })??;

@@ -138,6 +138,18 @@ impl Cloud {
         })
     }
 
+    /// Where a function answers HTTP. One that has no URL yet gets one that asks for no
+    /// signature: only for the local cloud.
+    pub async fn function_url(&self, function: &str) -> Result<String, PipelineError> {
+        self.session().region()?;
+        self.lambda().ensure_url(function).await.map_err(|error| {
+            if error.is("ResourceNotFoundException") {
+                return watch::missing(self, function);
+            }
+            PipelineError::api(format!("give function `{function}` a URL"))(error)
+        })
+    }
+
     /// Shows what a function has logged, and with `follow` what it logs from now on, until `show`
     /// says that nobody wants more.
     pub async fn logs_of(

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use super::errors::Failure;
 use super::settings::Settings;
 use super::target::LATEST;
+use super::urls::UrlConfig;
 use crate::domain::digest::Digest;
 use crate::domain::reference::RepositoryName;
 use crate::local::call::Call;
@@ -31,6 +32,9 @@ pub(super) struct Function {
     pub(super) policies: BTreeMap<String, ResourcePolicy>,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) reserved_concurrency: Option<i64>,
+    /// By qualifier, like the policies.
+    #[serde(default)]
+    pub(super) urls: BTreeMap<String, UrlConfig>,
 }
 
 /// One version: code, configuration and state.

@@ -25,6 +25,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod update;
+mod urls;
 mod validation;
 mod versions;
 
@@ -38,6 +39,7 @@ use self::function::{Code, Function};
 use self::images::{ImageCatalogue, LocalRegistry};
 use self::reply::Reply;
 use self::request::Request;
+pub use self::urls::{Cors as UrlCors, UrlConfig, find as url_of, host as url_host};
 use super::LocalFunction;
 use super::call::Call;
 use super::environments::Environments;
@@ -81,14 +83,21 @@ fn answer(
     reply::response(operation(&Request::new(call, images, request)))
 }
 
-/// The functions of a region, with the time that passed taken into account, for `local status`.
+/// The functions of a region, with the time that passed taken into account, for `local status`;
+/// with their URLs at the authority of a server, where one runs.
 pub fn functions(
     tx: &Transaction<'_>,
     region: &str,
     now: OffsetDateTime,
+    authority: Option<&str>,
 ) -> Result<Vec<LocalFunction>, StoreError> {
+    let urls = |function: &Function| -> Vec<String> {
+        let at = |authority| function.urls.values().map(|url| urls::at(authority, region, url)).collect();
+        authority.map(at).unwrap_or_default()
+    };
     let summary = |function: Function| LocalFunction {
         region: region.to_owned(),
+        urls: urls(&function),
         name: function.name,
         state: function.latest.state.value,
         image_digest: match function.latest.code {
@@ -133,6 +142,14 @@ fn dispatch(request: &Request<'_>) -> Result<Reply, Failure> {
         ["2019-09-30", "functions", _, "concurrency"] if method == "GET" => {
             account::get_function_concurrency(request)
         }
+        ["2021-10-31", "functions", _, "url"] => match method {
+            "POST" => urls::create(request),
+            "GET" => urls::get(request),
+            "PUT" => urls::update(request),
+            "DELETE" => urls::delete(request),
+            _ => unknown(request),
+        },
+        ["2021-10-31", "functions", _, "urls"] if method == "GET" => urls::list(request),
         ["2017-03-31", "tags", _] => match method {
             "POST" => tags::tag_resource(request),
             "GET" => tags::list_tags(request),

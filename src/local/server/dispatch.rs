@@ -21,7 +21,7 @@ use super::log::Seen;
 use super::{Server, body, control, operation, origin, refusal, signature};
 use crate::local::call::Call;
 use crate::local::registry::{self, Query};
-use crate::local::{ecr, iam, lambda, logs, sts};
+use crate::local::{ecr, function_url, iam, lambda, logs, sts};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const TARGET: &str = "x-amz-target";
@@ -36,18 +36,16 @@ pub(super) async fn dispatch(
     ConnectInfo(connection): ConnectInfo<Connection>,
     request: Request<Body>,
 ) -> Response<Body> {
+    if let Some((id, region)) =
+        origin::host(request.uri(), request.headers()).and_then(|host| function_url::place(&host))
+    {
+        return function(&server, id, region, request).await;
+    }
     let authority = match origin::authority(request.uri(), request.headers()) {
         Ok(authority) => authority,
         Err(message) => return refusal::plain(StatusCode::MISDIRECTED_REQUEST, message),
     };
-    let call = Call {
-        store: server.store.clone(),
-        delays: server.delays,
-        region: signature::DEFAULT_REGION.to_owned(),
-        authority,
-        request_id: uuid::Uuid::new_v4().to_string(),
-        now: OffsetDateTime::now_utc(),
-    };
+    let call = call(&server, signature::DEFAULT_REGION.to_owned(), authority);
     if request.uri().path().starts_with(control::PREFIX) {
         return control::handle(&server, &call, request).await;
     }
@@ -68,6 +66,29 @@ pub(super) async fn dispatch(
         body_bytes: count.load(Ordering::Relaxed),
     });
     response
+}
+
+/// Answers a request to a function's URL. Web pages may send those, as in AWS.
+async fn function(server: &Server, id: String, region: String, request: Request<Body>) -> Response<Body> {
+    let authority = origin::host(request.uri(), request.headers()).unwrap_or_default();
+    let call = call(server, region, authority);
+    let (parts, body) = request.into_parts();
+    let body = body::whole(body, function_url::LARGEST_REQUEST).await;
+    let request_id = HeaderValue::try_from(&call.request_id);
+    let mut response = function_url::handle(&call, &server.environments, id, parts, body).await;
+    response.headers_mut().extend(request_id.ok().map(|id| (REQUEST_ID, id)));
+    response
+}
+
+fn call(server: &Server, region: String, authority: String) -> Call {
+    Call {
+        store: server.store.clone(),
+        delays: server.delays,
+        region,
+        authority,
+        request_id: uuid::Uuid::new_v4().to_string(),
+        now: OffsetDateTime::now_utc(),
+    }
 }
 
 /// What a request wants, as far as its head and an API's body tell.

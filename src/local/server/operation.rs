@@ -6,7 +6,7 @@
 use http::Method;
 
 /// Paths with `*` for one word, below the date of the version.
-const OPERATIONS: [(&str, &str, &str); 33] = [
+const OPERATIONS: [(&str, &str, &str); 34] = [
     ("POST", "functions", "CreateFunction"),
     ("GET", "functions", "ListFunctions"),
     ("GET", "functions/*", "GetFunction"),
@@ -29,6 +29,7 @@ const OPERATIONS: [(&str, &str, &str); 33] = [
     ("GET", "functions/*/url", "GetFunctionUrlConfig"),
     ("PUT", "functions/*/url", "UpdateFunctionUrlConfig"),
     ("DELETE", "functions/*/url", "DeleteFunctionUrlConfig"),
+    ("GET", "functions/*/urls", "ListFunctionUrlConfigs"),
     ("PUT", "functions/*/concurrency", "PutFunctionConcurrency"),
     ("GET", "functions/*/concurrency", "GetFunctionConcurrency"),
     ("DELETE", "functions/*/concurrency", "DeleteFunctionConcurrency"),

@@ -13,12 +13,17 @@ pub(super) fn authority(uri: &Uri, headers: &HeaderMap) -> Result<String, &'stat
     if headers.contains_key(ORIGIN) {
         return Err("the local cloud does not talk to web pages");
     }
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = uri.authority().map(|authority| authority.as_str()).or(host);
-    host.and_then(|host| host.parse::<RegistryHost>().ok())
+    host(uri, headers)
+        .and_then(|host| host.parse::<RegistryHost>().ok())
         .filter(RegistryHost::is_loopback)
         .map(|host| host.as_str().to_owned())
         .ok_or("the local cloud answers to loopback host names only")
+}
+
+/// The host, and perhaps the port, a request was sent to.
+pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    uri.authority().map(|authority| authority.as_str()).or(host).map(str::to_owned)
 }
 
 #[cfg(test)]

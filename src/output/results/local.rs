@@ -29,6 +29,13 @@ pub enum LocalReport {
         /// Its repositories.
         repositories: Vec<LocalRepositoryRow>,
     },
+    /// `local url`
+    Url {
+        /// As it was named.
+        function: String,
+        /// Where it answers HTTP.
+        url: String,
+    },
     /// `local reset`
     Reset {
         /// What was wiped.
@@ -47,6 +54,8 @@ pub struct LocalFunctionRow {
     pub state: String,
     /// The digest of its image.
     pub image_digest: String,
+    /// Where it answers HTTP.
+    pub urls: Vec<String>,
 }
 
 /// A repository of the local cloud.
@@ -76,12 +85,15 @@ impl LocalReport {
                 "blob_bytes": blob_bytes,
                 "functions": functions.iter().map(|function| json!({
                     "region": function.region, "name": function.name, "state": function.state,
-                    "image_digest": function.image_digest,
+                    "image_digest": function.image_digest, "urls": function.urls,
                 })).collect::<Vec<_>>(),
                 "repositories": repositories.iter().map(|repository| json!({
                     "region": repository.region, "name": repository.name, "images": repository.images,
                 })).collect::<Vec<_>>(),
             }),
+            Self::Url { function, url } => {
+                json!({ "reason": "local-url", "function_name": function, "url": url })
+            }
             Self::Reset { directory } => json!({ "reason": "local-reset", "directory": directory }),
         }
     }
@@ -105,12 +117,22 @@ impl LocalReport {
                     [f.region.clone(), f.name.clone(), f.state.clone(), f.image_digest.clone()]
                 };
                 text += &table("Functions", functions.iter().map(function), style);
+                let urls = functions
+                    .iter()
+                    .flat_map(|function| function.urls.iter().map(move |url| (function, url)));
+                let url = |(f, url): (&LocalFunctionRow, &String)| {
+                    [f.region.clone(), f.name.clone(), url.clone(), String::new()]
+                };
+                if functions.iter().any(|function| !function.urls.is_empty()) {
+                    text += &table("URLs", urls.map(url), style);
+                }
                 let repository = |r: &LocalRepositoryRow| {
                     [r.region.clone(), r.name.clone(), count(r.images, "image"), String::new()]
                 };
                 text += &table("Repositories", repositories.iter().map(repository), style);
                 text
             }
+            Self::Url { url, .. } => format!("{url}\n"),
             Self::Reset { .. } => String::new(),
         }
     }
@@ -120,7 +142,7 @@ impl LocalReport {
             Self::Serving { endpoint, .. } => {
                 format!("the local cloud listens on {endpoint}; Ctrl-C ends it, its state stays\n")
             }
-            Self::Status { .. } => String::new(),
+            Self::Status { .. } | Self::Url { .. } => String::new(),
             Self::Reset { directory } => format!("wiped {directory}\n"),
         }
     }

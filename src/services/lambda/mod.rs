@@ -6,6 +6,7 @@
 mod describe;
 mod invoke;
 mod pace;
+mod url;
 mod write;
 
 use aws_sdk_lambda::Client;

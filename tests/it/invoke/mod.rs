@@ -4,6 +4,7 @@
 mod logs;
 mod sandbox;
 mod scenarios;
+mod url;
 
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -163,8 +163,10 @@ fn states_survive_the_process() {
     cloud.call.store = Arc::new(Store::open(cloud.call.store.directory()).unwrap());
     assert_eq!(cloud.get(CONFIGURATION), created);
     cloud.pass(10);
-    let functions =
-        cloud.call.store.transaction(|tx| crate::local::lambda::functions(tx, "eu-west-1", cloud.call.now));
+    let functions = cloud
+        .call
+        .store
+        .transaction(|tx| crate::local::lambda::functions(tx, "eu-west-1", cloud.call.now, None));
     let functions = functions.unwrap().unwrap();
     assert_eq!((functions[0].name.as_str(), functions[0].state.as_str()), ("hello", "Active"));
     assert_eq!(functions[0].image_digest, Digest::of(b"one").to_string());

@@ -161,6 +161,10 @@ int main(int count, char **arguments) {
                 effective, bounding, privileges, root, dev, processes, write(null, "x", 1) == 1, write(output, "to stderr\n", 10) == 10,
                 shared >= 0, device >= 0, setuid(0) == 0, open("/proc/1/environ", O_RDONLY) >= 0);
             close(null), close(output);
+        } else if (does(event, "page")) {
+            snprintf(answer, sizeof answer,
+                "{\"statusCode\":201,\"headers\":{\"content-type\":\"text/html\"},\"cookies\":[\"a=b\",\"c=d\"],"
+                "\"body\":\"PGI+aGk8L2I+\",\"isBase64Encoded\":true}");
         } else if (does(event, "fill")) {
             /* Into /tmp until there is no room. */
             static char block[1 << 20];
