@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn uri(name: &str) -> RepositoryUri {
-        format!("registry.test/{name}").parse().unwrap()
+        format!("registry.test/team/{name}").parse().unwrap()
     }
 
     #[test]
