@@ -106,6 +106,7 @@ impl Cloud {
             lambda: shared.lambda.reporting_to(&session),
             iam: IamClient::new(&session),
             sts: StsClient::new(&session),
+            logs: LogsClient::new(&session),
             session,
             http: shared.http.clone(),
             engine: shared.engine.clone(),
