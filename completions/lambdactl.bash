@@ -31,9 +31,6 @@ _lambdactl() {
             lambdactl,local)
                 cmd="lambdactl__subcmd__local"
                 ;;
-            lambdactl,logs)
-                cmd="lambdactl__subcmd__logs"
-                ;;
             lambdactl,man)
                 cmd="lambdactl__subcmd__man"
                 ;;
@@ -61,9 +58,6 @@ _lambdactl() {
             lambdactl__subcmd__local,status)
                 cmd="lambdactl__subcmd__local__subcmd__status"
                 ;;
-            lambdactl__subcmd__local,url)
-                cmd="lambdactl__subcmd__local__subcmd__url"
-                ;;
             lambdactl__subcmd__policy,ensure)
                 cmd="lambdactl__subcmd__policy__subcmd__ensure"
                 ;;
@@ -77,7 +71,7 @@ _lambdactl() {
 
     case "${cmd}" in
         lambdactl)
-            opts="-q -v -h -V --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help --version deploy plan build push watch status invoke logs policy local completions man"
+            opts="-q -v -h -V --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help --version deploy plan build push watch status invoke policy local completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -133,7 +127,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__build)
-            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --build-command --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --builder --build-command --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -185,6 +179,10 @@ _lambdactl() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
                     fi
+                    return 0
+                    ;;
+                --builder)
+                    COMPREPLY=($(compgen -W "auto append engine" -- "${cur}"))
                     return 0
                     ;;
                 --build-command)
@@ -300,7 +298,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__deploy)
-            opts="-j -q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --build-command --repository --no-create-repository --create-role --dry-run --no-wait --wait-timeout --tag --jobs --fail-fast --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --build-command --repository --no-create-repository --create-role --dry-run --no-wait --wait-timeout --tag --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -423,6 +421,10 @@ _lambdactl() {
                     fi
                     return 0
                     ;;
+                --builder)
+                    COMPREPLY=($(compgen -W "auto append engine" -- "${cur}"))
+                    return 0
+                    ;;
                 --build-command)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -439,14 +441,6 @@ _lambdactl() {
                     return 0
                     ;;
                 --tag)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --jobs)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -j)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -523,7 +517,7 @@ _lambdactl() {
                     return 0
                     ;;
                 --runner)
-                    COMPREPLY=($(compgen -W "auto container sandbox" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto container" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -576,7 +570,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__local)
-            opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help serve status url reset"
+            opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help serve status reset"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -699,7 +693,7 @@ _lambdactl() {
                     return 0
                     ;;
                 --runner)
-                    COMPREPLY=($(compgen -W "auto container sandbox" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto container" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -807,126 +801,6 @@ _lambdactl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        lambdactl__subcmd__local__subcmd__url)
-            opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --config)
-                    local oldifs
-                    if [ -n "${IFS+x}" ]; then
-                        oldifs="$IFS"
-                    fi
-                    IFS=$'\n'
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    if [ -n "${oldifs+x}" ]; then
-                        IFS="$oldifs"
-                    fi
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o filenames
-                    fi
-                    return 0
-                    ;;
-                --stage)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --region)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --local-dir)
-                    COMPREPLY=()
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o plusdirs
-                    fi
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "human plain json" -- "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        lambdactl__subcmd__logs)
-            opts="-f -q -v -h --follow --since --filter --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --since)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --filter)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    local oldifs
-                    if [ -n "${IFS+x}" ]; then
-                        oldifs="$IFS"
-                    fi
-                    IFS=$'\n'
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    if [ -n "${oldifs+x}" ]; then
-                        IFS="$oldifs"
-                    fi
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o filenames
-                    fi
-                    return 0
-                    ;;
-                --stage)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --region)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --local-dir)
-                    COMPREPLY=()
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o plusdirs
-                    fi
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "human plain json" -- "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         lambdactl__subcmd__man)
             opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -984,7 +858,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__plan)
-            opts="-q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --build-command --repository --no-create-repository --create-role --exit-code --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --build-command --repository --no-create-repository --create-role --exit-code --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1105,6 +979,10 @@ _lambdactl() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
                     fi
+                    return 0
+                    ;;
+                --builder)
+                    COMPREPLY=($(compgen -W "auto append engine" -- "${cur}"))
                     return 0
                     ;;
                 --build-command)
@@ -1360,7 +1238,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__push)
-            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --build-command --repository --no-create-repository --tag --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --builder --build-command --repository --no-create-repository --tag --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1412,6 +1290,10 @@ _lambdactl() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
                     fi
+                    return 0
+                    ;;
+                --builder)
+                    COMPREPLY=($(compgen -W "auto append engine" -- "${cur}"))
                     return 0
                     ;;
                 --build-command)

@@ -73,6 +73,9 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l context -
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l dockerfile -d 'Build with this Dockerfile [default: Dockerfile in the context]' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l target -d 'Stop at this stage of the Dockerfile' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l build-arg -d 'Set an ARG of the Dockerfile; may be repeated' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
+append\t''
+engine\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l wait-timeout -d 'Wait this long for the function to settle, such as 90s or 5m' -r
@@ -120,6 +123,9 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l context -d 
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l dockerfile -d 'Build with this Dockerfile [default: Dockerfile in the context]' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l target -d 'Stop at this stage of the Dockerfile' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l build-arg -d 'Set an ARG of the Dockerfile; may be repeated' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
+append\t''
+engine\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
@@ -150,6 +156,9 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l context -d
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l dockerfile -d 'Build with this Dockerfile [default: Dockerfile in the context]' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l target -d 'Stop at this stage of the Dockerfile' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l build-arg -d 'Set an ARG of the Dockerfile; may be repeated' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
+append\t''
+engine\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
@@ -175,6 +184,9 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l context -d 
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l dockerfile -d 'Build with this Dockerfile [default: Dockerfile in the context]' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l target -d 'Stop at this stage of the Dockerfile' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l build-arg -d 'Set an ARG of the Dockerfile; may be repeated' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
+append\t''
+engine\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l tag -d 'Tag the pushed image, besides its digest' -r

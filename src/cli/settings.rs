@@ -15,7 +15,7 @@ use crate::domain::function::FunctionName;
 use crate::domain::image_source::ImageSource;
 use crate::domain::platform::Architecture;
 use crate::domain::secret::Secret;
-use crate::domain::spec::{ImageConfigSpec, RepositoryLocation, RoleSpec};
+use crate::domain::spec::{BuilderChoice, ImageConfigSpec, RepositoryLocation, RoleSpec};
 
 /// A whole number that `rule` accepts.
 fn number(rule: fn(i64) -> Result<u32, String>) -> impl Fn(&str) -> Result<u32, String> + Clone {
@@ -40,6 +40,12 @@ fn architectures() -> impl clap::builder::TypedValueParser<Value = Architecture>
     use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
     let values = [PossibleValue::new("x86_64").alias("amd64"), PossibleValue::new("arm64").alias("aarch64")];
     PossibleValuesParser::new(values).try_map(|text| text.parse::<Architecture>())
+}
+
+fn builders() -> impl clap::builder::TypedValueParser<Value = BuilderChoice> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+    let names = BuilderChoice::NAMES.map(|(_, name)| name);
+    PossibleValuesParser::new(names).try_map(|text| text.parse::<BuilderChoice>())
 }
 
 /// The function's configuration.
@@ -130,7 +136,7 @@ pub(super) struct ImageArguments {
     /// archive:- reads standard input. Nothing is built.
     #[arg(long, value_name = "IMAGE", env = "LAMBDACTL_IMAGE", hide_env_values = true)]
     #[arg(value_hint = ValueHint::Other)]
-    #[arg(conflicts_with_all = ["context", "dockerfile", "target", "build_arg", "build_command"])]
+    #[arg(conflicts_with_all = ["context", "dockerfile", "target", "build_arg", "builder", "build_command"])]
     image: Option<ImageSource>,
 
     /// Send this directory to the builder
@@ -150,6 +156,12 @@ pub(super) struct ImageArguments {
     /// Set an ARG of the Dockerfile; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_hint = ValueHint::Other)]
     build_arg: Vec<Secret>,
+
+    /// Who builds the Dockerfile: append (without an engine, where its layers can be made here),
+    /// engine (Docker), or auto: append where possible
+    #[arg(long, value_name = "BUILDER", env = "LAMBDACTL_BUILDER", hide_env_values = true)]
+    #[arg(value_parser = builders())]
+    builder: Option<BuilderChoice>,
 
     /// Run this program before the image is built, in the directory of the configuration
     #[arg(long, value_name = "WORD,…", env = "LAMBDACTL_BUILD_COMMAND", hide_env_values = true)]
@@ -257,6 +269,7 @@ impl ImageArguments {
             dockerfile: self.dockerfile.clone(),
             target: self.target.clone(),
             args,
+            builder: self.builder,
             ..ImageSettings::default()
         };
         Ok((image, BuildSettings { command: lists::words(&self.build_command) }))
@@ -322,6 +335,7 @@ mod tests {
             "--dockerfile=d",
             "--target=t",
             "--build-arg=K=1,2",
+            "--builder=append",
             "--build-command=make,all",
             "--repository=repo",
             "--no-create-repository",
@@ -351,6 +365,7 @@ mod tests {
         assert_eq!((image.context.clone(), image.target.as_deref()), (Some("c".into()), Some("t")));
         assert_eq!(image.dockerfile, Some("d".into()));
         assert_eq!(image.args["K"].expose(), "1,2");
+        assert_eq!(image.builder, Some(BuilderChoice::Append));
         assert_eq!(all.settings.build.command, Some(vec!["make".to_owned(), "all".to_owned()]));
         assert!(matches!(all.settings.repository.location, Some(RepositoryLocation::Name(_))));
         assert_eq!(all.settings.repository.create, Some(false));

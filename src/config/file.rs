@@ -13,7 +13,7 @@ use super::rules;
 use super::settings::{BuildSettings, FunctionSettings, ImageSettings, RepositorySettings, Settings};
 use crate::domain::platform::Architecture;
 use crate::domain::secret::Secret;
-use crate::domain::spec::{BaseImage, FileMapping, ImageConfigSpec};
+use crate::domain::spec::{BaseImage, BuilderChoice, FileMapping, ImageConfigSpec};
 
 /// What the file is called.
 pub const FILE_NAME: &str = "lambdactl.toml";
@@ -39,6 +39,7 @@ const IMAGE: &[&str] = &[
     "dockerfile",
     "target",
     "args",
+    "builder",
     "base",
     "files",
     "entry_point",
@@ -174,6 +175,7 @@ fn image(table: &Table<'_>, directory: &Path) -> Result<ImageSettings, ConfigErr
         dockerfile: table.text("dockerfile", path)?,
         target: table.text("target", any)?,
         args: secrets(table.strings("args", anything)?),
+        builder: table.text("builder", str::parse::<BuilderChoice>)?,
         base,
         files: files.transpose()?,
         entry_point: table.words("entry_point")?,

@@ -40,6 +40,7 @@ pub(super) fn image_spec(
                 dockerfile,
                 target: image.target.clone(),
                 args: image.args.clone(),
+                builder: image.builder.unwrap_or_default(),
             }))
         }
     }
@@ -51,6 +52,7 @@ fn dockerfile_key(image: &ImageSettings) -> Option<&'static str> {
         ("context", image.context.is_some()),
         ("target", image.target.is_some()),
         ("args", !image.args.is_empty()),
+        ("builder", image.builder.is_some()),
     ]
     .into_iter()
     .find_map(|(key, given)| given.then_some(key))

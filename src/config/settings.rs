@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use crate::domain::function::FunctionName;
 use crate::domain::platform::Architecture;
 use crate::domain::secret::Secret;
-use crate::domain::spec::{BaseImage, FileMapping, ImageConfigSpec, RepositoryLocation, RoleSpec};
+use crate::domain::spec::{
+    BaseImage, BuilderChoice, FileMapping, ImageConfigSpec, RepositoryLocation, RoleSpec,
+};
 
 /// Everything one level says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub struct ImageSettings {
     pub target: Option<String>,
     /// Values of ARG.
     pub args: BTreeMap<String, Secret>,
+    /// Who builds the Dockerfile.
+    pub builder: Option<BuilderChoice>,
     /// What an assembled image starts from.
     pub base: Option<BaseImage>,
     /// Its files.
@@ -122,6 +126,7 @@ impl Settings {
         replace(&mut lower.dockerfile, &above.dockerfile);
         replace(&mut lower.target, &above.target);
         merge(&mut lower.args, &above.args);
+        replace(&mut lower.builder, &above.builder);
         replace(&mut lower.base, &above.base);
         replace(&mut lower.files, &above.files);
         replace(&mut lower.entry_point, &above.entry_point);

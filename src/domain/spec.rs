@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::arn::Arn;
 use super::function::{FunctionName, ImageOverrides};
@@ -134,6 +135,35 @@ pub struct DockerfileSpec {
     pub target: Option<String>,
     /// Values of ARG instructions; may be secrets, though Docker records them in the history.
     pub args: BTreeMap<String, Secret>,
+    /// Who builds it.
+    pub builder: BuilderChoice,
+}
+
+/// Who builds a Dockerfile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BuilderChoice {
+    /// This program where it can, else an engine.
+    #[default]
+    Auto,
+    /// This program, or nobody.
+    Append,
+    /// An engine.
+    Engine,
+}
+
+impl BuilderChoice {
+    /// All of them, by name.
+    pub const NAMES: [(Self, &str); 3] =
+        [(Self::Auto, "auto"), (Self::Append, "append"), (Self::Engine, "engine")];
+}
+
+impl FromStr for BuilderChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::NAMES.into_iter().find(|(_, name)| *name == text);
+        found.map(|(choice, _)| choice).ok_or_else(|| "expected `auto`, `append` or `engine`".to_owned())
+    }
 }
 
 /// An image put together from a base and files.

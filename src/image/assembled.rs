@@ -1,13 +1,12 @@
 //! Images put together from a base and a layer of files, the same bytes on every machine.
 
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use super::document::{add_history, add_layers, created, object, set_variable};
 use super::elf::Machine;
 use super::gzip::GzipLayer;
 use super::layer::{FileLayer, LayerFiles, Made};
-use super::seal::{damaged, oci_image};
+use super::seal::oci_image;
 use super::work::{Progress, blocking};
 use super::{Image, ImageError, Layer};
 use crate::domain::manifest::{ImageConfig, MediaType};
@@ -132,11 +131,10 @@ fn document(
     root.insert("created".to_owned(), created.clone().into());
     root.insert("architecture".to_owned(), architecture.oci().into());
     configure(object(root.entry("config").or_insert_with(|| json!({})))?, spec);
-    add_history(root, layer.map(|_| history_entry(spec, &created)))?;
-    let rootfs = object(root.entry("rootfs").or_insert_with(|| json!({})))?;
-    rootfs.insert("type".to_owned(), "layers".into());
-    let diff_ids = array(rootfs.entry("diff_ids").or_insert_with(|| json!([])))?;
-    diff_ids.extend(layer.map(|layer| Value::from(layer.diff_id.to_string())));
+    if layer.is_some() {
+        add_history(root, [history_entry(spec, &created)])?;
+    }
+    add_layers(root, layer)?;
     Ok(document)
 }
 
@@ -152,17 +150,8 @@ fn configure(config: &mut Map<String, Value>, spec: &AssembledSpec) {
     if let Some(directory) = &spec.working_directory {
         config.insert("WorkingDir".to_owned(), directory.clone().into());
     }
-    if !spec.environment.is_empty() {
-        let mut variables = config.get("Env").and_then(Value::as_array).cloned().unwrap_or_default();
-        for (name, value) in &spec.environment {
-            let variable = Value::from(format!("{name}={value}"));
-            let prefix = format!("{name}=");
-            match variables.iter_mut().find(|old| old.as_str().is_some_and(|old| old.starts_with(&prefix))) {
-                Some(old) => *old = variable,
-                None => variables.push(variable),
-            }
-        }
-        config.insert("Env".to_owned(), variables.into());
+    for (name, value) in &spec.environment {
+        set_variable(config, name, value);
     }
     if !spec.labels.is_empty() {
         let mut labels = config.get("Labels").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -171,49 +160,9 @@ fn configure(config: &mut Map<String, Value>, spec: &AssembledSpec) {
     }
 }
 
-/// Adds the entry of our layer. The history has one entry for each layer or none at all, so a
-/// base without history gets empty entries for its layers.
-fn add_history(root: &mut Map<String, Value>, entry: Option<Value>) -> Result<(), ImageError> {
-    let Some(entry) = entry else { return Ok(()) };
-    let diff_ids = root.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).and_then(Value::as_array);
-    let layers = diff_ids.map_or(0, Vec::len);
-    let history = root.entry("history").or_insert_with(|| json!([]));
-    if history.is_null() {
-        *history = json!([]);
-    }
-    let history = array(history)?;
-    if history.is_empty() {
-        history.extend((0..layers).map(|_| json!({})));
-    }
-    history.push(entry);
-    Ok(())
-}
-
 fn history_entry(spec: &AssembledSpec, created: &str) -> Value {
     let places: Vec<&str> = spec.files.iter().map(|mapping| mapping.to.as_str()).collect();
     json!({ "created": created, "created_by": format!("lambdactl: files {}", places.join(" ")) })
-}
-
-fn created(epoch: u64) -> Result<String, ImageError> {
-    let time = i64::try_from(epoch).ok().and_then(|epoch| OffsetDateTime::from_unix_timestamp(epoch).ok());
-    time.and_then(|time| time.format(&Rfc3339).ok()).ok_or_else(|| ImageError::Unsupported {
-        image: "assembled image".to_owned(),
-        problem: format!("{epoch} seconds since 1970 is not a time"),
-    })
-}
-
-fn object(value: &mut Value) -> Result<&mut Map<String, Value>, ImageError> {
-    if value.is_null() {
-        *value = json!({});
-    }
-    value.as_object_mut().ok_or_else(|| damaged("base", "its configuration has a member of the wrong type"))
-}
-
-fn array(value: &mut Value) -> Result<&mut Vec<Value>, ImageError> {
-    if value.is_null() {
-        *value = json!([]);
-    }
-    value.as_array_mut().ok_or_else(|| damaged("base", "its configuration has a member of the wrong type"))
 }
 
 /// Warns about directories that are symbolic links in most distributions: an entry for such a

@@ -161,17 +161,18 @@ impl LayerFiles {
                 Kind::Directory => {
                     // With a `/` at the end, as every other tool writes directories.
                     let path = path.join("");
-                    let mut header = header(EntryType::Directory, 0o755, 0, mtime, &path);
+                    let mut header =
+                        header(EntryType::Directory, Attributes::of_root(0o755), 0, mtime, &path);
                     archive.append_data(&mut header, &path, io::empty()).map_err(spool_error)?;
                     Made::Directory
                 }
                 Kind::Link { target } => {
-                    let mut header = header(EntryType::Symlink, 0o777, 0, mtime, &path);
+                    let mut header = header(EntryType::Symlink, Attributes::of_root(0o777), 0, mtime, &path);
                     archive.append_link(&mut header, &path, &target).map_err(spool_error)?;
                     Made::Link(target)
                 }
                 Kind::File { .. } => {
-                    Made::File(append_file(&mut archive, &path, &node.from, mtime, progress, stop)?)
+                    Made::File(append_file(&mut archive, &path, &node.from, None, mtime, progress, stop)?)
                 }
             };
             contents.insert(place, made);
@@ -200,18 +201,36 @@ impl FileLayer {
     }
 }
 
-fn append_file(
+/// Mode and owner of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attributes {
+    pub(super) mode: u32,
+    pub(super) user: u64,
+    pub(super) group: u64,
+}
+
+impl Attributes {
+    fn of_root(mode: u32) -> Self {
+        Self { mode, user: 0, group: 0 }
+    }
+}
+
+/// Appends a file of this machine, which must stay as it is meanwhile; owned by root, and with
+/// normal permissions, where no `attributes` are given.
+pub(super) fn append_file(
     archive: &mut Builder<LayerWriter>,
     path: &Path,
     from: &Path,
+    attributes: Option<Attributes>,
     mtime: u64,
     progress: &mut Progress,
     stop: &Stop,
 ) -> Result<Option<Machine>, ImageError> {
     let mut file = File::open(from).map_err(|source| unreadable(from, source))?;
     let before = file.metadata().map_err(|source| unreadable(from, source))?;
-    let mode = if is_executable(&before) { 0o755 } else { 0o644 };
-    let mut header = header(EntryType::Regular, mode, before.len(), mtime, path);
+    let attributes =
+        attributes.unwrap_or_else(|| Attributes::of_root(if is_executable(&before) { 0o755 } else { 0o644 }));
+    let mut header = header(EntryType::Regular, attributes, before.len(), mtime, path);
     let observed = Observed { inner: &mut file, progress, stop };
     let mut content = Exact { inner: observed, left: before.len(), start: Vec::new(), failure: None };
     let appended = archive.append_data(&mut header, path, &mut content);
@@ -264,16 +283,17 @@ impl<R: Read> Read for Exact<R> {
     }
 }
 
-fn header(kind: EntryType, mode: u32, size: u64, mtime: u64, path: &Path) -> Header {
+/// The header of an entry.
+pub(super) fn header(kind: EntryType, attributes: Attributes, size: u64, mtime: u64, path: &Path) -> Header {
     // Names that do not fit need the GNU format's own entries for long names.
     let mut header = Header::new_ustar();
     if header.set_path(path).is_err() {
         header = Header::new_gnu();
     }
     header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
+    header.set_mode(attributes.mode);
+    header.set_uid(attributes.user);
+    header.set_gid(attributes.group);
     header.set_mtime(mtime);
     header.set_size(size);
     header

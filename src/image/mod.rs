@@ -5,10 +5,13 @@
 //! compressed with gzip, every blob readable as often as a retry needs it. What is large stays
 //! on disk or at its registry; nothing here holds a layer in memory.
 
+pub mod append;
 pub mod archive;
 pub mod assembled;
 pub mod blob;
 mod deflate;
+mod dockerfile;
+mod document;
 mod elf;
 pub mod engine;
 pub mod error;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use serde_json::Value;
 
 use super::blob::RegistryBlob;
 use super::layout::LARGEST_DOCUMENT;
@@ -29,8 +30,62 @@ pub async fn read(
         manifest.ok_or_else(|| ImageError::NotFound { image: name.clone(), available: Vec::new() })?;
     let descriptor =
         Descriptor::new(manifest.media_type.clone(), manifest.digest, manifest.bytes.len() as u64);
-    let blobs = RegistryBlobs { name: &name, client, repository, first: manifest };
+    let blobs = RegistryBlobs { name: &name, client, repository, documents: None, first: Some(manifest) };
     resolve::open(&blobs, descriptor, Request { name: &name, architecture, reporter }).await
+}
+
+/// Manifests and configurations that were read before, by their digests.
+pub trait Documents: Sync {
+    /// One that is remembered.
+    fn get(&self, digest: &Digest) -> Option<Bytes>;
+    /// Remembers one.
+    fn keep(&self, bytes: &[u8]);
+}
+
+/// The same as [`read`] where `documents` hold what the reference leads to now: then only the
+/// digest is asked for, which registries that count pulls do not count.
+pub async fn read_again(
+    client: &RegistryClient,
+    reference: &ImageReference,
+    architecture: Option<Architecture>,
+    documents: &dyn Documents,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
+    let name = reference.to_string();
+    let repository = &reference.repository.name;
+    let digest = match reference.digest {
+        Some(digest) => Some(digest),
+        None => client.manifest_digest(repository, &reference.manifest_reference()).await?,
+    };
+    let digest = digest.ok_or_else(|| ImageError::NotFound { image: name.clone(), available: Vec::new() })?;
+    let mut blobs =
+        RegistryBlobs { name: &name, client, repository, documents: Some(documents), first: None };
+    let descriptor = match documents.get(&digest) {
+        Some(bytes) => Descriptor::new(media_type(&bytes), digest, bytes.len() as u64),
+        None => {
+            let manifest = client.manifest(repository, &digest.to_string()).await?;
+            let manifest = manifest.ok_or_else(|| ImageError::MissingBlob { image: name.clone(), digest })?;
+            documents.keep(&manifest.bytes);
+            let descriptor =
+                Descriptor::new(manifest.media_type.clone(), manifest.digest, manifest.bytes.len() as u64);
+            blobs.first = Some(manifest);
+            descriptor
+        }
+    };
+    resolve::open(&blobs, descriptor, Request { name: &name, architecture, reporter }).await
+}
+
+/// The media type of a manifest or index, where only its bytes are there.
+fn media_type(bytes: &[u8]) -> MediaType {
+    let document: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    match document["mediaType"].as_str() {
+        Some(own) => own.into(),
+        None if document["manifests"].is_array() => MediaType::OciIndex,
+        None if document["config"]["mediaType"] == MediaType::DockerConfig.as_str() => {
+            MediaType::DockerManifest
+        }
+        None => MediaType::OciManifest,
+    }
 }
 
 /// Puts an image that is in `repository` together from its documents, without asking for its
@@ -62,8 +117,9 @@ struct RegistryBlobs<'a> {
     name: &'a str,
     client: &'a RegistryClient,
     repository: &'a RepositoryName,
+    documents: Option<&'a dyn Documents>,
     /// The document the reference led to, which need not be read twice.
-    first: FetchedManifest,
+    first: Option<FetchedManifest>,
 }
 
 impl RegistryBlobs<'_> {
@@ -74,9 +130,28 @@ impl RegistryBlobs<'_> {
 
 impl Blobs for RegistryBlobs<'_> {
     async fn document(&self, descriptor: &Descriptor) -> Result<Bytes, ImageError> {
-        if descriptor.digest == self.first.digest {
-            return Ok(self.first.bytes.clone());
+        if let Some(first) = self.first.as_ref().filter(|first| first.digest == descriptor.digest) {
+            return Ok(first.bytes.clone());
         }
+        if let Some(bytes) = self.documents.and_then(|documents| documents.get(&descriptor.digest)) {
+            return Ok(bytes);
+        }
+        let bytes = self.fetch(descriptor).await?;
+        if let Some(documents) = self.documents {
+            documents.keep(&bytes);
+        }
+        Ok(bytes)
+    }
+
+    async fn layer(&self, descriptor: &Descriptor) -> Result<Found, ImageError> {
+        let (client, repository) = (self.client.clone(), self.repository.clone());
+        let blob = RegistryBlob { client, repository, descriptor: descriptor.clone() };
+        Ok(Found::AsDescribed(BlobSource::Registry(blob)))
+    }
+}
+
+impl RegistryBlobs<'_> {
+    async fn fetch(&self, descriptor: &Descriptor) -> Result<Bytes, ImageError> {
         if descriptor.media_type.is_index() || descriptor.media_type.is_manifest() {
             let manifest = self.client.manifest(self.repository, &descriptor.digest.to_string()).await?;
             return Ok(manifest.ok_or_else(|| self.missing(descriptor))?.bytes);
@@ -88,11 +163,5 @@ impl Blobs for RegistryBlobs<'_> {
         let chunks = self.client.blob(self.repository, descriptor).await?;
         let chunks: Vec<Bytes> = chunks.try_collect().await.map_err(unreadable)?;
         Ok(chunks.concat().into())
-    }
-
-    async fn layer(&self, descriptor: &Descriptor) -> Result<Found, ImageError> {
-        let (client, repository) = (self.client.clone(), self.repository.clone());
-        let blob = RegistryBlob { client, repository, descriptor: descriptor.clone() };
-        Ok(Found::AsDescribed(BlobSource::Registry(blob)))
     }
 }

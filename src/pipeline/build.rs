@@ -1,6 +1,5 @@
 //! Builds, assembles or reads the image.
 
-use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -8,17 +7,18 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 
 use super::cloud::Cloud;
+use super::dockerfile;
 use super::error::PipelineError;
 use crate::domain::image_source::ImageSource;
 use crate::domain::plan::Step;
 use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::size::{ByteSize, count};
-use crate::domain::spec::{AssembledSpec, BaseImage, DeploySpec, DockerfileSpec, ImageSpec};
+use crate::domain::spec::{AssembledSpec, BaseImage, DeploySpec, ImageSpec};
 use crate::event::{Event, SharedReporter};
 use crate::image::known::KnownImages;
 use crate::image::{self, Image};
-use crate::services::docker::{BuildRequest, DockerEngine};
+use crate::services::docker::DockerEngine;
 
 /// Runs the build command, if there is one, and makes the image; for `architecture`, or for the
 /// image's own where `None`. Meanwhile, and only where it can spare work, `knowing` finds out
@@ -68,7 +68,7 @@ async fn make(
 ) -> Result<Image, PipelineError> {
     let reporter = cloud.reporter();
     match &spec.image {
-        ImageSpec::Dockerfile(dockerfile) => build(cloud, dockerfile, architecture, knowing).await,
+        ImageSpec::Dockerfile(spec) => dockerfile::build(cloud, spec, architecture, knowing).await,
         ImageSpec::Assembled(assembled) => {
             let base = base(cloud, assembled, architecture).await?;
             Ok(image::assembled::assemble(assembled, base, architecture, reporter).await?)
@@ -87,30 +87,6 @@ async fn make(
             from_registry(cloud, reference, architecture).await
         }
     }
-}
-
-async fn build(
-    cloud: &Cloud,
-    dockerfile: &DockerfileSpec,
-    architecture: Option<Architecture>,
-    knowing: impl Future<Output = KnownImages>,
-) -> Result<Image, PipelineError> {
-    let engine = DockerEngine::connect(cloud.engine()).await?;
-    let mut request = BuildRequest {
-        context: dockerfile.context.clone(),
-        dockerfile: dockerfile.dockerfile.clone(),
-        target: dockerfile.target.clone(),
-        args: dockerfile.args.clone(),
-        architecture,
-        credentials: BTreeMap::new(),
-    };
-    for host in request.registries().await {
-        if let Some(login) = cloud.login(&host).await {
-            request.credentials.insert(host, login);
-        }
-    }
-    let (id, known) = tokio::join!(engine.build(&request, cloud.reporter()), knowing);
-    Ok(image::engine::read(&engine, &id?.to_string(), architecture, &known, cloud.reporter()).await?)
 }
 
 async fn base(

@@ -70,6 +70,11 @@ impl Cache {
         let _ = write(&self.list(repository), text.as_bytes());
     }
 
+    /// Where lists of the files in layers are.
+    pub(super) fn lists(&self) -> PathBuf {
+        self.directory.join("layers")
+    }
+
     fn documents(&self) -> PathBuf {
         self.directory.join("documents")
     }

@@ -1,6 +1,7 @@
 //! What can stop the pipeline, named by what was being done.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reason;
@@ -82,6 +83,14 @@ pub enum PipelineError {
         outcome: String,
         /// Why it could not be started.
         source: Option<io::Error>,
+    },
+    /// The Dockerfile takes a builder, and none may be used.
+    #[error("`{}` cannot be built without an engine: {why}", dockerfile.display())]
+    NeedsEngine {
+        /// The Dockerfile.
+        dockerfile: PathBuf,
+        /// What in it.
+        why: String,
     },
     /// The Docker Engine failed.
     #[error(transparent)]
@@ -233,6 +242,7 @@ impl PipelineError {
         match self {
             Self::Session(error) => error.hint().into_iter().collect(),
             Self::Http(error) => error.hint().into_iter().collect(),
+            Self::NeedsEngine { .. } => vec!["let `builder` be \"auto\", and start Docker".to_owned()],
             Self::Docker(error) => error.hint().into_iter().collect(),
             Self::Image(error) => error.hint().into_iter().collect(),
             Self::Registry { source, .. } => source.hint().into_iter().collect(),

@@ -8,6 +8,7 @@ mod build;
 mod cache;
 mod cloud;
 mod deploy;
+mod dockerfile;
 mod early;
 mod error;
 mod knowledge;

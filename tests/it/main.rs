@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed, and says why"
 )]
 
+mod append;
 mod command_line;
 mod deploy;
 mod docker;

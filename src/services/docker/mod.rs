@@ -30,6 +30,7 @@ use crate::domain::secret::Secret;
 use crate::event::SharedReporter;
 
 pub use container::{Container, ContainerExit, ContainerOutput, ContainerRequest};
+pub use context::ContextFile;
 pub use error::DockerError;
 pub use failure::BuildFailure;
 
@@ -84,6 +85,11 @@ impl BuildRequest {
             Ok(text) => bases::registries(&String::from_utf8_lossy(&text), &self.args),
             Err(_) => BTreeSet::new(),
         }
+    }
+
+    /// The files of the context that a builder gets to see. Walks directories, and blocks.
+    pub fn files(&self) -> Result<Vec<ContextFile>, DockerError> {
+        context::Context::open(self, dockerignore::Walk::BuildKit)?.files()
     }
 }
 

@@ -132,7 +132,8 @@ fn the_dockerfile_of_the_examples_builds_and_deploys() {
     }
     let mut sandbox = Sandbox::new();
     share_compilation(&mut sandbox);
-    let mut command = sandbox.lambdactl(["deploy", "--local", "examples/dockerfile"]);
+    let arguments = ["deploy", "--local", "--builder", "engine", "examples/dockerfile"];
+    let mut command = sandbox.lambdactl(arguments);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     let done = finish(command).expect(0);
     assert_eq!(done.stdout, format!("{ARN}-dockerfile\n"));

@@ -4,6 +4,7 @@ mod archive;
 mod walk;
 mod weight;
 
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,19 @@ impl SentDockerfile {
             Self::Inside(name) | Self::Outside { name, .. } => name,
         }
     }
+}
+
+/// A file, directory or link of a context.
+#[derive(Clone, Debug)]
+pub struct ContextFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where it is in the context.
+    pub relative: PathBuf,
+    /// Its permissions, as builders see them.
+    pub mode: u32,
+    /// What it is itself; links are not followed.
+    pub metadata: Metadata,
 }
 
 /// A file or directory that stopped the context from being sent.
@@ -97,6 +111,25 @@ impl Context {
         reporter: &SharedReporter,
     ) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, JoinHandle<Result<(), Unsent>>) {
         archive::stream(self.clone(), reporter.clone())
+    }
+
+    /// What would be sent, parents before children, siblings sorted by name.
+    pub(super) fn files(&self) -> Result<Vec<ContextFile>, DockerError> {
+        let mut files = Vec::new();
+        walk::walk(self, &mut |entry| {
+            let kind = entry.metadata.file_type();
+            if kind.is_dir() || kind.is_file() || kind.is_symlink() {
+                files.push(ContextFile {
+                    path: entry.path.clone(),
+                    relative: entry.relative.clone(),
+                    mode: archive::mode(&entry.metadata),
+                    metadata: entry.metadata.clone(),
+                });
+            }
+            Ok(())
+        })
+        .map_err(|Unsent { path, error }| DockerError::SendContext { path, why: error.to_string() })?;
+        Ok(files)
     }
 
     /// The file that says what is left out, where there is one.

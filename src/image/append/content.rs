@@ -1,0 +1,70 @@
+//! Where the bytes of a file are that goes into a layer.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::image::Layer;
+use crate::image::blob::read_at;
+
+/// The bytes of one file.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// A file of this machine, which must not change meanwhile.
+    Host { path: PathBuf, size: u64 },
+    /// A part of a temporary file of ours.
+    Spooled(Spooled),
+    /// In a layer of an image, to be taken out when it is needed.
+    Layered(Layered),
+}
+
+/// A file in a layer of an image.
+#[derive(Clone, Debug)]
+pub(super) struct Layered {
+    pub(super) layer: Arc<Layer>,
+    /// As the layer has it.
+    pub(super) path: Arc<str>,
+    pub(super) size: u64,
+}
+
+/// A part of a file that nobody else can change.
+#[derive(Clone, Debug)]
+pub(super) struct Spooled {
+    pub(super) file: Arc<File>,
+    pub(super) offset: u64,
+    pub(super) size: u64,
+}
+
+impl Content {
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Host { size, .. } => *size,
+            Self::Spooled(spooled) => spooled.size,
+            Self::Layered(layered) => layered.size,
+        }
+    }
+}
+
+impl Spooled {
+    /// Reads it from the beginning.
+    pub(super) fn reader(&self) -> impl Read {
+        SpooledReader { spooled: self.clone(), position: 0 }
+    }
+}
+
+struct SpooledReader {
+    spooled: Spooled,
+    position: u64,
+}
+
+impl Read for SpooledReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.spooled.size - self.position).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let count = read_at(&self.spooled.file, &mut buffer[..wanted], self.spooled.offset + self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}

@@ -1,0 +1,145 @@
+//! Builds a Dockerfile: without an engine where that gives the same image, else with one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::cache::Cache;
+use super::cloud::Cloud;
+use super::error::PipelineError;
+use crate::domain::digest::Digest;
+use crate::domain::platform::Architecture;
+use crate::domain::reference::ImageReference;
+use crate::domain::spec::{BuilderChoice, DockerfileSpec};
+use crate::event::Event;
+use crate::image::append::{self, Images, Stopped};
+use crate::image::known::KnownImages;
+use crate::image::registry::{self, Documents};
+use crate::image::{self, Image, ImageError};
+use crate::services::docker::{BuildRequest, DockerEngine};
+
+/// How long a registry may take to answer for an image that the engine has.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Builds the image; `knowing` finds out what the registry has meanwhile.
+pub(super) async fn build(
+    cloud: &Cloud,
+    spec: &DockerfileSpec,
+    architecture: Option<Architecture>,
+    knowing: impl Future<Output = KnownImages>,
+) -> Result<Image, PipelineError> {
+    let request = BuildRequest {
+        context: spec.context.clone(),
+        dockerfile: spec.dockerfile.clone(),
+        target: spec.target.clone(),
+        args: spec.args.clone(),
+        architecture,
+        credentials: BTreeMap::new(),
+    };
+    let mut why = None;
+    if spec.builder != BuilderChoice::Engine {
+        match append::build(&request, &Bases { cloud }, cloud.reporter()).await {
+            Ok(image) => return Ok(image),
+            Err(Stopped::Failed(error)) => return Err(error.into()),
+            Err(Stopped::Unfit(what)) => why = Some(what.to_string()),
+        }
+    }
+    if let Some(why) = &why {
+        if spec.builder == BuilderChoice::Append {
+            let (dockerfile, why) = (spec.dockerfile.clone(), why.clone());
+            return Err(PipelineError::NeedsEngine { dockerfile, why });
+        }
+        cloud.report(Event::Detail(format!("`{}` is built by an engine: {why}", spec.dockerfile.display())));
+    }
+    let engine = match (DockerEngine::connect(cloud.engine()).await, why) {
+        (Ok(engine), _) => engine,
+        (Err(error), None) => return Err(error.into()),
+        (Err(error), Some(why)) => {
+            let message = format!("`{}` cannot be built without an engine: {why}", spec.dockerfile.display());
+            cloud.report(Event::Warning { message, hint: None });
+            return Err(error.into());
+        }
+    };
+    with_engine(cloud, &engine, request, knowing).await
+}
+
+async fn with_engine(
+    cloud: &Cloud,
+    engine: &DockerEngine,
+    mut request: BuildRequest,
+    knowing: impl Future<Output = KnownImages>,
+) -> Result<Image, PipelineError> {
+    for host in request.registries().await {
+        if let Some(login) = cloud.login(&host).await {
+            request.credentials.insert(host, login);
+        }
+    }
+    let (id, known) = tokio::join!(engine.build(&request, cloud.reporter()), knowing);
+    let id = id?.to_string();
+    Ok(image::engine::read(engine, &id, request.architecture, &known, cloud.reporter()).await?)
+}
+
+/// Base images, read from their registries.
+struct Bases<'a> {
+    cloud: &'a Cloud,
+}
+
+impl Images for Bases<'_> {
+    async fn read(
+        &self,
+        reference: &ImageReference,
+        architecture: Option<Architecture>,
+    ) -> Result<Image, String> {
+        tokio::select! {
+            read = self.of_registry(reference, architecture) => read,
+            () = self.is_in_engine(reference) => {
+                Err("its registry does not answer, and the engine has it".to_owned())
+            }
+        }
+    }
+
+    fn memory(&self) -> Option<PathBuf> {
+        self.cloud.cache().map(Cache::lists)
+    }
+}
+
+impl Bases<'_> {
+    async fn of_registry(
+        &self,
+        reference: &ImageReference,
+        architecture: Option<Architecture>,
+    ) -> Result<Image, String> {
+        let (cloud, reporter) = (self.cloud, self.cloud.reporter());
+        let client =
+            cloud.registry(&reference.repository.registry).await.map_err(|error| error.to_string())?;
+        let read = match cloud.cache() {
+            Some(cache) => registry::read_again(&client, reference, architecture, cache, reporter).await,
+            None => registry::read(&client, reference, architecture, reporter).await,
+        };
+        read.map_err(|error: ImageError| error.to_string())
+    }
+
+    /// Ends where there is an engine that has the image, and the registry has had its time.
+    async fn is_in_engine(&self, reference: &ImageReference) {
+        let asking = async {
+            let engine = DockerEngine::connect(self.cloud.engine()).await.ok()?;
+            engine.inspect(&reference.to_string()).await.ok()?
+        };
+        let (found, ()) = tokio::join!(asking, tokio::time::sleep(PATIENCE));
+        if found.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Documents for Cache {
+    fn get(&self, digest: &Digest) -> Option<Bytes> {
+        self.document(digest)
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        Self::keep(self, bytes);
+    }
+}

@@ -1,0 +1,87 @@
+//! Dockerfiles built without an engine: the same image as an engine's, the same bytes everywhere.
+
+mod corpus;
+mod files;
+mod reasons;
+mod repeated;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lambdactl::domain::platform::Architecture;
+use lambdactl::domain::reference::{ImageReference, RegistryHost};
+use lambdactl::event::{SharedReporter, Silent};
+use lambdactl::image::append::{self, Images, Stopped};
+use lambdactl::image::{Image, registry};
+use lambdactl::services::docker::BuildRequest;
+use lambdactl::services::http;
+use lambdactl::services::registry::{Authorization, RegistryClient};
+
+/// What goes into a directory.
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    File(&'static str, u32, &'static str),
+    Directory(&'static str, u32),
+    Link(&'static str, &'static str),
+}
+
+/// Makes them, parents with the usual mode.
+fn fill<'a>(directory: &Path, entries: impl IntoIterator<Item = &'a Entry>) {
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for entry in entries {
+        let (Entry::File(name, ..) | Entry::Directory(name, _) | Entry::Link(name, _)) = entry;
+        let path = directory.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match entry {
+            Entry::File(_, mode, content) => {
+                fs::write(&path, content).unwrap();
+                set(&path, *mode);
+            }
+            Entry::Directory(_, mode) => {
+                fs::create_dir_all(&path).unwrap();
+                set(&path, *mode);
+            }
+            Entry::Link(_, target) => symlink(target, &path).unwrap(),
+        }
+    }
+}
+
+/// Base images that come from a registry without authentication.
+#[derive(Default)]
+struct Bases {
+    memory: Option<PathBuf>,
+}
+
+impl Images for Bases {
+    async fn read(
+        &self,
+        reference: &ImageReference,
+        architecture: Option<Architecture>,
+    ) -> Result<Image, String> {
+        let host = &reference.repository.registry;
+        if !host.is_loopback() {
+            return Err("not here".to_owned());
+        }
+        let client = client(host.clone());
+        let read = registry::read(&client, reference, architecture, &silent()).await;
+        read.map_err(|error| error.to_string())
+    }
+
+    fn memory(&self) -> Option<PathBuf> {
+        self.memory.clone()
+    }
+}
+
+fn client(host: RegistryHost) -> RegistryClient {
+    RegistryClient::new(http::client(&[]).unwrap(), host, Authorization::Anonymous, silent())
+}
+
+fn silent() -> SharedReporter {
+    Arc::new(Silent)
+}
+
+async fn appended(request: &BuildRequest) -> Result<Image, Stopped> {
+    append::build(request, &Bases::default(), &silent()).await
+}
