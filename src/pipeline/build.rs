@@ -27,7 +27,7 @@ pub(super) async fn image(
     cloud: &Cloud,
     spec: &DeploySpec,
     architecture: Option<Architecture>,
-    knowing: impl Future<Output = KnownImages>,
+    knowing: impl Future<Output = KnownImages> + Send,
 ) -> Result<Image, PipelineError> {
     let _turn = cloud.limits().build().await;
     cloud
@@ -64,7 +64,7 @@ async fn make(
     cloud: &Cloud,
     spec: &DeploySpec,
     architecture: Option<Architecture>,
-    knowing: impl Future<Output = KnownImages>,
+    knowing: impl Future<Output = KnownImages> + Send,
 ) -> Result<Image, PipelineError> {
     let reporter = cloud.reporter();
     match &spec.image {

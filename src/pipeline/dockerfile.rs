@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::OnceCell;
 
 use super::cache::Cache;
 use super::cloud::Cloud;
@@ -28,7 +30,7 @@ pub(super) async fn build(
     cloud: &Cloud,
     spec: &DockerfileSpec,
     architecture: Option<Architecture>,
-    knowing: impl Future<Output = KnownImages>,
+    knowing: impl Future<Output = KnownImages> + Send,
 ) -> Result<Image, PipelineError> {
     let request = BuildRequest {
         context: spec.context.clone(),
@@ -38,9 +40,10 @@ pub(super) async fn build(
         architecture,
         credentials: BTreeMap::new(),
     };
+    let images = Sources { cloud, choice: spec.builder, known: Known::new(knowing) };
     let mut why = None;
     if spec.builder != BuilderChoice::Engine {
-        match append::build(&request, &Bases { cloud }, cloud.reporter()).await {
+        match append::build(&request, &images, cloud.reporter()).await {
             Ok(image) => return Ok(image),
             Err(Stopped::Failed(error)) => return Err(error.into()),
             Err(Stopped::Unfit(what)) => why = Some(what.to_string()),
@@ -62,31 +65,52 @@ pub(super) async fn build(
             return Err(error.into());
         }
     };
-    with_engine(cloud, &engine, request, knowing).await
+    let request = with_logins(cloud, request).await;
+    let (id, known) = tokio::join!(engine.build(&request, cloud.reporter()), images.known.get());
+    Ok(image::engine::read(&engine, &id?.to_string(), architecture, &known, cloud.reporter()).await?)
 }
 
-async fn with_engine(
-    cloud: &Cloud,
-    engine: &DockerEngine,
-    mut request: BuildRequest,
-    knowing: impl Future<Output = KnownImages>,
-) -> Result<Image, PipelineError> {
+/// The request, with who the builder is at the registries it pulls from.
+async fn with_logins(cloud: &Cloud, mut request: BuildRequest) -> BuildRequest {
     for host in request.registries().await {
         if let Some(login) = cloud.login(&host).await {
             request.credentials.insert(host, login);
         }
     }
-    let (id, known) = tokio::join!(engine.build(&request, cloud.reporter()), knowing);
-    let id = id?.to_string();
-    Ok(image::engine::read(engine, &id, request.architecture, &known, cloud.reporter()).await?)
+    request
 }
 
-/// Base images, read from their registries.
-struct Bases<'a> {
+/// What the registry has, found out when it is needed, once.
+struct Known<F> {
+    knowing: Mutex<Option<F>>,
+    known: OnceCell<KnownImages>,
+}
+
+impl<F: Future<Output = KnownImages>> Known<F> {
+    fn new(knowing: F) -> Self {
+        Self { knowing: Mutex::new(Some(knowing)), known: OnceCell::new() }
+    }
+
+    async fn get(&self) -> KnownImages {
+        let knowing = self.knowing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let known = self.known.get_or_init(|| async {
+            match knowing {
+                Some(knowing) => knowing.await,
+                None => KnownImages::default(),
+            }
+        });
+        known.await.clone()
+    }
+}
+
+/// Base images from their registries, and the engine.
+struct Sources<'a, F> {
     cloud: &'a Cloud,
+    choice: BuilderChoice,
+    known: Known<F>,
 }
 
-impl Images for Bases<'_> {
+impl<F: Future<Output = KnownImages> + Send> Images for Sources<'_, F> {
     async fn read(
         &self,
         reference: &ImageReference,
@@ -103,9 +127,27 @@ impl Images for Bases<'_> {
     fn memory(&self) -> Option<PathBuf> {
         self.cloud.cache().map(Cache::lists)
     }
+
+    async fn engine(&self, request: &BuildRequest) -> Option<(DockerEngine, BuildRequest)> {
+        if self.choice == BuilderChoice::Append {
+            return None;
+        }
+        let engine = DockerEngine::connect(self.cloud.engine()).await.ok()?;
+        Some((engine, with_logins(self.cloud, request.clone()).await))
+    }
+
+    async fn export(
+        &self,
+        engine: &DockerEngine,
+        id: &str,
+        architecture: Option<Architecture>,
+    ) -> Result<Image, ImageError> {
+        let known = self.known.get().await;
+        image::engine::read(engine, id, architecture, &known, self.cloud.reporter()).await
+    }
 }
 
-impl Bases<'_> {
+impl<F> Sources<'_, F> {
     async fn of_registry(
         &self,
         reference: &ImageReference,

@@ -26,7 +26,7 @@ pub(super) fn is_archive(content: &Content) -> Result<bool, Stopped> {
             spooled.reader().take(limit).read_to_end(&mut start).map_err(unreadable)?;
         }
         // Not looked into: it might be anything.
-        Content::Layered(_) => return Ok(true),
+        Content::Layered(_) | Content::Contained(_) => return Ok(true),
     }
     Ok(is_compressed(&start) || is_tar(&start))
 }

@@ -227,8 +227,8 @@ async fn taken_out(
 fn list(archive: impl Read) -> io::Result<Vec<Listed>> {
     let mut list = Vec::new();
     for entry in Archive::new(archive).entries()? {
-        let entry = entry?;
-        let header = entry.header();
+        let mut entry = entry?;
+        let header = entry.header().clone();
         let kind = match header.entry_type() {
             EntryType::Directory => ListedKind::Directory,
             EntryType::Symlink => {
@@ -239,6 +239,7 @@ fn list(archive: impl Read) -> io::Result<Vec<Listed>> {
                 let target = entry.link_name()?.unwrap_or_default();
                 ListedKind::Name(target.to_string_lossy().into_owned())
             }
+            EntryType::Regular | EntryType::Continuous if has_attributes(&mut entry)? => ListedKind::Special,
             EntryType::Regular | EntryType::Continuous => ListedKind::File(entry.size()),
             EntryType::Char | EntryType::Block | EntryType::Fifo | EntryType::GNUSparse => {
                 ListedKind::Special
@@ -254,6 +255,17 @@ fn list(archive: impl Read) -> io::Result<Vec<Listed>> {
         });
     }
     Ok(list)
+}
+
+/// Whether a file has extended attributes, such as capabilities, which layers of ours have not.
+pub(super) fn has_attributes(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
+    let Some(extensions) = entry.pax_extensions()? else { return Ok(false) };
+    for extension in extensions {
+        if extension?.key_bytes().starts_with(b"SCHILY.xattr.") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Lays a layer over what is below it.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::image::Layer;
 use crate::image::blob::read_at;
+use crate::services::docker::ImageFiles;
 
 /// The bytes of one file.
 #[derive(Clone, Debug)]
@@ -17,6 +18,16 @@ pub(super) enum Content {
     Spooled(Spooled),
     /// In a layer of an image, to be taken out when it is needed.
     Layered(Layered),
+    /// In an image of an engine, to be taken out when it is needed.
+    Contained(Contained),
+}
+
+/// A file in an image of an engine.
+#[derive(Clone, Debug)]
+pub(super) struct Contained {
+    pub(super) files: Arc<ImageFiles>,
+    pub(super) path: String,
+    pub(super) size: u64,
 }
 
 /// A file in a layer of an image.
@@ -43,6 +54,7 @@ impl Content {
             Self::Host { size, .. } => *size,
             Self::Spooled(spooled) => spooled.size,
             Self::Layered(layered) => layered.size,
+            Self::Contained(contained) => contained.size,
         }
     }
 }

@@ -161,7 +161,8 @@ impl Copying<'_> {
         let there = self.to.get(&target)?;
         match (&node.kind, there.as_ref().map(|there| &there.kind)) {
             (Kind::Special, _) => {
-                Err(NotUnderstood::new(format!("`{}` is a device, pipe or socket", text(source))).into())
+                Err(NotUnderstood::new(format!("`{}` is more than a file, directory or link", text(source)))
+                    .into())
             }
             (Kind::Directory, Some(Kind::Directory)) => {
                 if overwrite {

@@ -47,7 +47,7 @@ pub(super) fn write(
                 let content = Observed { inner: spooled.reader(), progress, stop };
                 archive.append_data(&mut header, &path, content).map_err(spool_error)?;
             }
-            Kind::File(Content::Layered(_)) | Kind::Special => {
+            Kind::File(Content::Layered(_) | Content::Contained(_)) | Kind::Special => {
                 return Err(damaged(&text(place), "its content cannot be copied"));
             }
         }

@@ -10,7 +10,7 @@ use super::config::Config;
 use super::copy::{self, Manner};
 use super::tree::{Kind, Node, Owner, Place, Tree, place, text};
 use crate::image::dockerfile::parser::Instruction;
-use crate::image::dockerfile::stages::is_builders_own;
+use crate::image::dockerfile::stages::{Stages, is_builders_own};
 use crate::image::dockerfile::{NotUnderstood, arguments, words};
 
 /// A stage in the making.
@@ -22,8 +22,9 @@ pub(super) struct Stage {
     pub(super) done: Vec<Done>,
     /// What ARG has set here.
     arguments: BTreeMap<String, String>,
-    /// What ARG has set in stages below; builders differ in whether it counts here.
-    inherited: BTreeSet<String>,
+    /// Variables whose value only a builder knows: what ARG has set in stages below, which counts
+    /// here for some builders only, or before this stage was taken over.
+    doubtful: BTreeSet<String>,
 }
 
 /// An instruction that was carried out.
@@ -47,15 +48,72 @@ pub(super) struct Surroundings {
 
 impl Stage {
     pub(super) fn new(tree: Tree, config: Config) -> Self {
-        Self { tree, config, done: Vec::new(), arguments: BTreeMap::new(), inherited: BTreeSet::new() }
+        Self { tree, config, done: Vec::new(), arguments: BTreeMap::new(), doubtful: BTreeSet::new() }
     }
 
     /// The beginning of a stage that stands on this one.
     pub(super) fn continued(&self) -> Self {
         let mut stage = self.clone();
-        stage.inherited.extend(std::mem::take(&mut stage.arguments).into_keys());
+        stage.doubtful.extend(std::mem::take(&mut stage.arguments).into_keys());
         stage.config.has_command = false;
         stage
+    }
+
+    /// Notes that nobody but a builder knows what ARG has set in stage `below`, and under it.
+    pub(super) fn doubt(&mut self, stages: &Stages, below: usize) -> Result<(), NotUnderstood> {
+        for index in stages.chain(below) {
+            for instruction in &stages.stages[index].instructions {
+                if instruction.keyword == "ARG" {
+                    let declared = arguments::declarations(&instruction.rest, stages.escape)?;
+                    self.doubtful.extend(declared.into_iter().map(|(name, _)| name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a stage over that somebody else has begun with these instructions.
+    pub(super) fn take_over(
+        &mut self,
+        begun: &[Instruction],
+        around: &Surroundings,
+    ) -> Result<(), NotUnderstood> {
+        for instruction in begun {
+            match instruction.keyword.as_str() {
+                "CMD" => self.config.has_command = true,
+                "ENV" => {
+                    for (name, _) in arguments::assignments(&instruction.rest, around.escape)? {
+                        // From here on it is what the configuration says.
+                        self.arguments.remove(&name);
+                        self.doubtful.remove(&name);
+                    }
+                }
+                "ARG" => {
+                    for (name, default) in arguments::declarations(&instruction.rest, around.escape)? {
+                        let value = match (around.given.get(&name), default) {
+                            (Some(value), _) => Some(value.clone()),
+                            (None, Some(default)) if default.contains('$') => {
+                                self.doubtful.insert(name);
+                                continue;
+                            }
+                            (None, Some(default)) => {
+                                Some(words::word(&default, around.escape, &|_| Ok(None))?)
+                            }
+                            (None, None) => around.globals.get(&name).cloned(),
+                        };
+                        // What ENV says of it, and when, has to come yet, or never does.
+                        if self.config.variable(&name).is_some() || value.is_none() && is_builders_own(&name)
+                        {
+                            self.doubtful.insert(name);
+                        } else if let Some(value) = value {
+                            self.arguments.insert(name, value);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Carries out an instruction. `source` is what COPY and ADD take from.
@@ -112,7 +170,7 @@ impl Stage {
             "EXPOSE" => {
                 let mut ports = Vec::new();
                 for word in arguments::list(rest)? {
-                    ports.extend(words::words(&word, around.escape, &|name| self.value(name, around))?);
+                    ports.extend(words::words(&word, around.escape, &|name| self.value(name))?);
                 }
                 self.config.expose(&ports)?;
             }
@@ -140,17 +198,15 @@ impl Stage {
     }
 
     fn resolve(&self, text: &str, around: &Surroundings) -> Result<String, Stopped> {
-        Ok(words::word(text, around.escape, &|name| self.value(name, around))?)
+        Ok(words::word(text, around.escape, &|name| self.value(name))?)
     }
 
     /// The value of a variable at this point.
-    fn value(&self, name: &str, _around: &Surroundings) -> Result<Option<String>, NotUnderstood> {
-        match self.config.variable(name).or_else(|| self.arguments.get(name).cloned()) {
-            None if self.inherited.contains(name) => {
-                Err(NotUnderstood::new(format!("`{name}`, an ARG of the stage below")))
-            }
-            value => Ok(value),
+    fn value(&self, name: &str) -> Result<Option<String>, NotUnderstood> {
+        if self.doubtful.contains(name) {
+            return Err(NotUnderstood::new(format!("`{name}`, an ARG of what is below")));
         }
+        Ok(self.config.variable(name).or_else(|| self.arguments.get(name).cloned()))
     }
 
     fn assigned(&self, rest: &str, around: &Surroundings) -> Result<Vec<(String, String)>, Stopped> {
@@ -178,6 +234,7 @@ impl Stage {
             };
             match value {
                 Some(value) => {
+                    self.doubtful.remove(&name);
                     self.arguments.insert(name, value);
                 }
                 None if is_builders_own(&name) => {

@@ -1,9 +1,10 @@
 //! The files of a stage or context: what there is, and what was put there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::Stopped;
 use super::content::Content;
@@ -37,14 +38,26 @@ pub(super) enum Kind {
     Directory,
     File(Content),
     Link(PathBuf),
-    /// A device, pipe or socket.
+    /// A device, pipe or socket, or a file with extended attributes.
     Special,
+}
+
+/// Answers what is in a file system that is not known yet. May block.
+pub(super) trait Unexplored: Send + Sync {
+    /// What is at `place`, links not followed. What is above is a directory.
+    fn get(&self, place: &Place) -> Result<Option<Node>, Stopped>;
+    /// All there is below the directory `place`.
+    fn below(&self, place: &Place) -> Result<Vec<(Place, Node)>, Stopped>;
 }
 
 /// A file system, without the bytes of its files.
 #[derive(Clone, Default)]
 pub(super) struct Tree {
-    nodes: BTreeMap<Place, Node>,
+    unexplored: Option<Arc<dyn Unexplored>>,
+    /// What is known; `None` is known to be absent.
+    nodes: BTreeMap<Place, Option<Node>>,
+    /// The directories below which all is known.
+    explored: BTreeSet<Place>,
 }
 
 impl Tree {
@@ -55,7 +68,13 @@ impl Tree {
 
     /// A file system with these files.
     pub(super) fn of(nodes: impl IntoIterator<Item = (Place, Node)>) -> Self {
-        Self { nodes: nodes.into_iter().collect() }
+        let nodes = nodes.into_iter().map(|(place, node)| (place, Some(node))).collect();
+        Self { nodes, ..Self::default() }
+    }
+
+    /// A file system that is explored as far as it has to be.
+    pub(super) fn exploring(unexplored: Arc<dyn Unexplored>) -> Self {
+        Self { unexplored: Some(unexplored), ..Self::default() }
     }
 
     /// What is at `place`, links not followed.
@@ -63,11 +82,30 @@ impl Tree {
         if place.is_empty() {
             return Ok(Some(Node::directory(Owner::default())));
         }
-        Ok(self.nodes.get(place).cloned())
+        if let Some(known) = self.nodes.get(place) {
+            return Ok(known.clone());
+        }
+        let Some(unexplored) = self.unexplored.clone().filter(|_| !self.is_explored(place)) else {
+            return Ok(None);
+        };
+        let is_in_directory =
+            self.get(&place[..place.len() - 1].to_vec())?.is_some_and(|node| node.is_directory());
+        // What is above may just have turned out to be absent.
+        let found = if is_in_directory && !self.is_explored(place) { unexplored.get(place)? } else { None };
+        self.nodes.insert(place.clone(), found.clone());
+        Ok(found)
+    }
+
+    fn is_explored(&self, place: &Place) -> bool {
+        (0..=place.len()).any(|depth| self.explored.contains(&place[..depth]))
     }
 
     pub(super) fn put(&mut self, place: Place, node: Node) {
-        self.nodes.insert(place, node);
+        if node.is_directory() && matches!(self.nodes.get(&place), Some(None)) {
+            // There was none, so that nothing else is in it.
+            self.explored.insert(place.clone());
+        }
+        self.nodes.insert(place, Some(node));
     }
 
     /// Follows links, also the last one, as if `/` were the root. What does not exist is taken as
@@ -99,13 +137,19 @@ impl Tree {
         Ok(real)
     }
 
-    /// The names in a directory whose files are all known, sorted.
-    pub(super) fn names(&self, directory: &Place) -> Result<Vec<OsString>, Stopped> {
+    /// The names in a directory, sorted.
+    pub(super) fn names(&mut self, directory: &Place) -> Result<Vec<OsString>, Stopped> {
+        if let Some(unexplored) = self.unexplored.clone().filter(|_| !self.is_explored(directory)) {
+            for (place, node) in unexplored.below(directory)? {
+                self.nodes.entry(place).or_insert(Some(node));
+            }
+            self.explored.insert(directory.clone());
+        }
         let depth = directory.len();
         let from = (Bound::Excluded(directory.clone()), Bound::Unbounded);
         let below = self.nodes.range(from).take_while(|(place, _)| place.starts_with(directory));
         Ok(below
-            .filter(|(place, _)| place.len() == depth + 1)
+            .filter(|(place, node)| place.len() == depth + 1 && node.is_some())
             .map(|(place, _)| place[depth].clone())
             .collect())
     }
@@ -190,7 +234,7 @@ mod tests {
     #[test]
     fn names_are_those_of_one_directory() {
         let directory = || Node::directory(Owner::default());
-        let tree = tree(&[
+        let mut tree = tree(&[
             ("/a", directory()),
             ("/a/x", directory()),
             ("/a/x/deep", directory()),
@@ -200,5 +244,37 @@ mod tests {
         assert_eq!(tree.names(&place("/a")).unwrap(), ["x", "y"]);
         assert_eq!(tree.names(&place("/")).unwrap(), ["a", "a-b"]);
         assert_eq!(tree.names(&place("/a/y")).unwrap(), [""; 0]);
+    }
+
+    /// Has `/d` with `/d/x` in it, and counts the questions.
+    #[derive(Default)]
+    struct Counting(std::sync::Mutex<Vec<String>>);
+
+    impl Unexplored for Counting {
+        fn get(&self, place: &Place) -> Result<Option<Node>, Stopped> {
+            self.0.lock().unwrap().push(text(place));
+            let there = matches!(text(place).as_str(), "/d" | "/d/x");
+            Ok(there.then(|| Node::directory(Owner::default())))
+        }
+
+        fn below(&self, directory: &Place) -> Result<Vec<(Place, Node)>, Stopped> {
+            self.0.lock().unwrap().push(format!("{}/*", text(directory)));
+            Ok(vec![(place("/d/x"), Node::directory(Owner::default()))])
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_not_asked_for() {
+        let counting = Arc::new(Counting::default());
+        let mut tree = Tree::exploring(counting.clone());
+        for path in ["/n/a/b", "/n/c", "/d/y", "/d/y"] {
+            assert!(tree.get(&place(path)).unwrap().is_none(), "{path}");
+        }
+        tree.put(place("/n"), Node::directory(Owner::default()));
+        assert!(tree.get(&place("/n/new")).unwrap().is_none());
+        tree.put(place("/d/z"), Node::directory(Owner::default()));
+        assert_eq!(tree.names(&place("/d")).unwrap(), ["x", "z"]);
+        assert!(tree.get(&place("/d/w")).unwrap().is_none());
+        assert_eq!(*counting.0.lock().unwrap(), ["/n", "/d", "/d/y", "/d/*"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Splits the text of a Dockerfile into instructions: directives, comments, continued lines.
 
+use std::ops::RangeInclusive;
+
 use super::{NotUnderstood, is_blank};
 
 /// One instruction, its lines joined.
@@ -7,6 +9,8 @@ use super::{NotUnderstood, is_blank};
 pub(in super::super) struct Instruction {
     /// The line it begins on, from 1.
     pub(in super::super) line: usize,
+    /// The line it ends on.
+    pub(in super::super) end: usize,
     /// In capitals.
     pub(in super::super) keyword: String,
     /// Its options: what begins with `--` before anything else.
@@ -66,9 +70,10 @@ impl Dockerfile {
             if !continues && start.is_empty() {
                 continue;
             }
-            let mut text = start.to_owned();
+            let (mut text, mut end) = (start.to_owned(), number);
             while continues {
-                let Some((line, _)) = lines.next() else { break };
+                let Some((line, number)) = lines.next() else { break };
+                end = number;
                 // Comments and empty lines do not end what they stand in.
                 if is_comment(line) || line.trim_start().is_empty() {
                     continue;
@@ -77,7 +82,7 @@ impl Dockerfile {
                 text.push_str(part);
                 continues = more;
             }
-            instructions.push(instruction(&text, number, escape).map_err(|error| error.on(number))?);
+            instructions.push(instruction(&text, number..=end, escape).map_err(|error| error.on(number))?);
         }
         if instructions.is_empty() {
             return Err(NotUnderstood::new("it has no instructions"));
@@ -131,7 +136,7 @@ fn continuation(line: &str, escape: char) -> (&str, bool) {
     }
 }
 
-fn instruction(text: &str, line: usize, escape: char) -> Result<Instruction, NotUnderstood> {
+fn instruction(text: &str, lines: RangeInclusive<usize>, escape: char) -> Result<Instruction, NotUnderstood> {
     let trimmed = text.trim();
     let (keyword, rest) = trimmed.split_once(is_blank).unwrap_or((trimmed, ""));
     let keyword = keyword.to_ascii_uppercase();
@@ -142,7 +147,8 @@ fn instruction(text: &str, line: usize, escape: char) -> Result<Instruction, Not
     if matches!(keyword.as_str(), "ADD" | "COPY" | "RUN" | "ONBUILD") && rest.contains("<<") {
         return Err(NotUnderstood::new(format!("`{keyword}` with a here-document")));
     }
-    Ok(Instruction { line, keyword, flags, rest: rest.trim().to_owned(), text: trimmed.to_owned() })
+    let (rest, text) = (rest.trim().to_owned(), trimmed.to_owned());
+    Ok(Instruction { line: *lines.start(), end: *lines.end(), keyword, flags, rest, text })
 }
 
 /// Takes the options off the start.

@@ -149,6 +149,13 @@ impl Stages {
         self.stages.iter().rposition(|stage| stage.name.as_deref() == Some(name))
     }
 
+    /// The name by which a builder finds this stage and no other.
+    pub(in super::super) fn unique_name(&self, index: usize) -> Option<&str> {
+        let name = self.stages[index].name.as_deref()?;
+        let same = self.stages.iter().filter(|stage| stage.name.as_deref() == Some(name)).count();
+        (same == 1).then_some(name)
+    }
+
     /// The stage the image is.
     pub(in super::super) fn target(&self, target: Option<&str>) -> Result<usize, NotUnderstood> {
         let Some(target) = target else { return Ok(self.stages.len() - 1) };
@@ -206,26 +213,6 @@ impl Stages {
             }
         }
         Ok(needed)
-    }
-
-    /// The images that stages start from or copy from, with the lines that name them.
-    pub(in super::super) fn images(
-        &self,
-        needed: &BTreeSet<usize>,
-    ) -> Result<Vec<(String, usize)>, NotUnderstood> {
-        let mut images = Vec::new();
-        for index in needed {
-            let stage = &self.stages[*index];
-            if let Base::Image(name) = &stage.base {
-                images.push((name.clone(), stage.line));
-            }
-            for instruction in &stage.instructions {
-                if let Some(Base::Image(name)) = self.copied_from(instruction, *index)? {
-                    images.push((name, instruction.line));
-                }
-            }
-        }
-        Ok(images)
     }
 
     /// What a `COPY --from` copies from; `None` where it is something else.

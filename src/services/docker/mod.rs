@@ -12,6 +12,7 @@ mod dockerignore;
 mod error;
 mod export;
 mod failure;
+mod files;
 mod progress;
 mod push;
 mod transcript;
@@ -33,6 +34,7 @@ pub use container::{Container, ContainerExit, ContainerOutput, ContainerRequest}
 pub use context::ContextFile;
 pub use error::DockerError;
 pub use failure::BuildFailure;
+pub use files::ImageFiles;
 
 /// Where to look for an engine: what the environment says, read once by `cli`.
 #[derive(Clone, Debug, Default)]
@@ -194,6 +196,11 @@ impl DockerEngine {
     /// Streams the archive `docker save` would write.
     pub fn export(&self, name: &str) -> impl Stream<Item = Result<Bytes, DockerError>> + Send + 'static {
         export::export(self.docker.clone(), name.to_owned())
+    }
+
+    /// Opens an image to read single files and directories out of it.
+    pub async fn files(&self, image: &str) -> Result<ImageFiles, DockerError> {
+        files::open(&self.docker, image).await
     }
 
     /// Tells whether the engine is reached through a socket of this machine.

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use lambdactl::domain::platform::Architecture;
 use lambdactl::domain::reference::{RepositoryUri, Tag};
-use lambdactl::image;
 use lambdactl::image::known::KnownImages;
+use lambdactl::image::{self, append};
 use lambdactl::pipeline::push::push;
 use lambdactl::services::docker::{BuildRequest, Builder, DockerEngine};
 
 use super::Entry::{self, Directory, File, Link};
 use super::files::{configuration, files, history_is_in_step};
-use super::{appended, client, fill, silent};
+use super::{Bases, appended, client, fill, silent};
 use crate::support::docker::{Context, context, engine, request};
 use crate::support::registry::DockerRegistry;
 
@@ -246,6 +246,60 @@ COPY --from=x /usr/../srv /
     ("nothing but configuration", "FROM $BASE\nCMD [\"x\"]\n"),
 ];
 
+/// What an engine builds the beginning of, or files are copied out of.
+const WITH_RUN: &[(&str, &str)] = &[
+    (
+        "after the last RUN",
+        r#"FROM scratch AS beginning
+COPY tool /bin/tool
+ARG A=given B="two words" C
+ENV D=$A E=e
+CMD ["inherited"]
+RUN ["/bin/tool", "write", "/opt/app/old", "x", "--", "mode", "700", "/opt/app", "--", "own", "5", "6", "/opt/app"]
+RUN ["/bin/tool", "link", "opt/app", "/app", "--", "write", "/srv/deep/er/file", "y"]
+COPY app.py /app/
+COPY src /app/old-src
+COPY src/main.rs /srv/deep/er/file
+COPY closed /srv/deep
+ENV F=$D-$C
+WORKDIR /app/made
+COPY --chown=$A:1 . .
+ENTRYPOINT ["/bin/tool"]
+"#,
+    ),
+    (
+        "copied from a stage with RUN",
+        r#"FROM scratch AS build
+COPY . /src
+WORKDIR /out
+RUN ["/src/tool", "write", "/out/bin/app", "x", "--", "mode", "4750", "/out/bin/app", "--", "own", "7", "8", "/out/bin"]
+RUN ["/src/tool", "link", "bin/app", "/out/current", "--", "write", "/out/a.txt", "1", "--", "write", "/out/b.txt", "2"]
+FROM scratch
+COPY --from=build /out/bin/app /bootstrap
+COPY --from=build --chown=1:2 /out/bin/app /owned
+COPY --from=build /out /all
+COPY --from=build /out/current /followed
+COPY --from=build /out/*.txt /src/lib /texts/
+COPY app.py /
+ENTRYPOINT ["/bootstrap"]
+"#,
+    ),
+    (
+        "a stage on a stage with RUN",
+        r#"FROM scratch AS one
+COPY tool /tool
+RUN ["/tool", "write", "/one/file", "x"]
+COPY app.py /one/
+FROM one AS two
+WORKDIR /one/two
+COPY lib ./
+FROM scratch
+COPY --from=two /one /copied
+COPY --from=0 /one/app.py /
+"#,
+    ),
+];
+
 const BASE_FILES: &[Entry] = &[
     File("root/usr/bin/tool", 0o755, "tool"),
     Link("root/bin", "usr/bin"),
@@ -272,7 +326,9 @@ async fn compare(name: &str, engine: &DockerEngine, request: &BuildRequest) {
     let id = engine.build(request, &silent()).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
     let known = KnownImages::default();
     let built = image::engine::read(engine, &id.to_string(), None, &known, &silent()).await.unwrap();
-    let made = appended(request).await.unwrap_or_else(|stopped| panic!("{name}: {stopped}"));
+    let bases = Bases { engine: Some(engine.clone()), ..Bases::default() };
+    let made = append::build(request, &bases, &silent()).await;
+    let made = made.unwrap_or_else(|stopped| panic!("{name}: {stopped}"));
     assert!(history_is_in_step(&made), "{name}: {}", made.config.document["history"]);
     let (theirs, ours) = (files(&built).await, files(&made).await);
     let paths: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
@@ -307,6 +363,34 @@ async fn images_on_a_base_are_the_engine_s() {
         let (_directory, request) = case(&dockerfile.replace("$BASE", &base));
         compare(name, &engine, &request).await;
     }
+}
+
+#[tokio::test]
+async fn images_with_run_are_the_engine_s() {
+    let Some(engine) = buildkit().await else { return };
+    for (name, dockerfile) in WITH_RUN {
+        let (directory, mut request) = case(dockerfile);
+        request.args.insert("A".to_owned(), lambdactl::domain::secret::Secret::new("11"));
+        compare(name, &engine, &request).await;
+        assert_eq!(directory.containers().await, [""; 0], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_only_the_engine_has_is_a_base() {
+    let Some(engine) = buildkit().await else { return };
+    let (_base, request) = case("FROM scratch\nCOPY src /opt/src\nCOPY lib /lib\nENV A=b\nWORKDIR /opt\n");
+    let id = engine.build(&request, &silent()).await.unwrap().to_string();
+    let name = format!("lambdactl-test-{}", uuid::Uuid::new_v4());
+    let tag = |arguments: &[&str]| {
+        assert!(std::process::Command::new("docker").args(arguments).status().unwrap().success());
+    };
+    tag(&["tag", &id, &name]);
+    let text =
+        format!("FROM {name}\nCOPY app.py src/\nCOPY --from={name} /opt/src/main.rs /lib/\nCOPY . /opt\n");
+    let (_directory, request) = case(&text);
+    compare("a base in the engine", &engine, &request).await;
+    tag(&["rmi", "--no-prune", &name]);
 }
 
 /// Puts the base image into a registry; its name there.

@@ -14,8 +14,9 @@ use lambdactl::domain::platform::Architecture;
 use lambdactl::domain::reference::{ImageReference, RegistryHost};
 use lambdactl::event::{SharedReporter, Silent};
 use lambdactl::image::append::{self, Images, Stopped};
-use lambdactl::image::{Image, registry};
-use lambdactl::services::docker::BuildRequest;
+use lambdactl::image::known::KnownImages;
+use lambdactl::image::{self, Image, ImageError, registry};
+use lambdactl::services::docker::{BuildRequest, DockerEngine};
 use lambdactl::services::http;
 use lambdactl::services::registry::{Authorization, RegistryClient};
 
@@ -52,6 +53,7 @@ fn fill<'a>(directory: &Path, entries: impl IntoIterator<Item = &'a Entry>) {
 #[derive(Default)]
 struct Bases {
     memory: Option<PathBuf>,
+    engine: Option<DockerEngine>,
 }
 
 impl Images for Bases {
@@ -71,6 +73,19 @@ impl Images for Bases {
 
     fn memory(&self) -> Option<PathBuf> {
         self.memory.clone()
+    }
+
+    async fn engine(&self, request: &BuildRequest) -> Option<(DockerEngine, BuildRequest)> {
+        Some((self.engine.clone()?, request.clone()))
+    }
+
+    async fn export(
+        &self,
+        engine: &DockerEngine,
+        id: &str,
+        architecture: Option<Architecture>,
+    ) -> Result<Image, ImageError> {
+        image::engine::read(engine, id, architecture, &KnownImages::default(), &silent()).await
     }
 }
 

@@ -1,8 +1,11 @@
 //! What is left to an engine, and why.
 
+use lambdactl::image::append;
+use lambdactl::services::docker::{Builder, DockerEngine};
+
 use super::Entry::{self, File, Link};
-use super::{appended, fill};
-use crate::support::docker::request;
+use super::{Bases, appended, fill, silent};
+use crate::support::docker::{context, engine, request};
 
 const FILES: &[Entry] = &[
     File("a", 0o644, "a"),
@@ -16,7 +19,11 @@ const FILES: &[Entry] = &[
 ];
 
 const REASONS: &[(&str, &str)] = &[
-    ("FROM scratch\nCOPY a /\nRUN true", "line 3: `RUN` needs a builder"),
+    (
+        "FROM scratch\nCOPY a /\nRUN true",
+        "line 3: nothing is copied after the last `RUN`, which needs a builder",
+    ),
+    ("FROM scratch\nRUN true\nCOPY a /", "line 2: `RUN` needs a builder"),
     ("FROM scratch AS x\nRUN true\nFROM scratch\nCOPY --from=x /a /", "line 2: `RUN` needs a builder"),
     ("FROM scratch\nONBUILD COPY a /", "line 2: `ONBUILD` needs a builder"),
     (
@@ -51,7 +58,7 @@ const REASONS: &[(&str, &str)] = &[
     ("FROM scratch\nARG A=1\nENV B=${A%1}", "line 3: the form `${A%…}`"),
     ("FROM scratch\nENV A=1\nARG A=2", "line 3: `A` is both ENV and ARG"),
     ("FROM scratch\nARG BUILDPLATFORM", "line 2: the builder's own `BUILDPLATFORM`"),
-    ("FROM scratch AS x\nARG A=1\nFROM x\nENV B=$A", "line 4: `A`, an ARG of the stage below"),
+    ("FROM scratch AS x\nARG A=1\nFROM x\nENV B=$A", "line 4: `A`, an ARG of what is below"),
     ("FROM scratch\nCMD []", "line 2: an empty list"),
     ("FROM scratch\nEXPOSE 80:80", "line 2: the port `80:80`"),
     ("FROM scratch\nSTOPSIGNAL TERM", "line 2: the signal `TERM`"),
@@ -85,6 +92,46 @@ async fn what_is_not_certain_is_left_to_an_engine() {
             Err(stopped) => stopped.to_string(),
         };
         assert_eq!(&found, reason, "{dockerfile}");
+    }
+}
+
+/// What is left to an engine even though there is one.
+const WITH_ENGINE: &[(&str, &str)] = &[
+    (
+        "FROM scratch\nCOPY . /\nRUN [\"/tool\", \"say\", \"x\"]\nCOPY a /",
+        "the whole context is used before the last `RUN`",
+    ),
+    (
+        "FROM scratch\nCOPY tool /\nRUN --mount=target=/x [\"/tool\"]\nCOPY a /",
+        "the whole context is used before the last `RUN`",
+    ),
+    (
+        "FROM scratch\nCOPY tool /\nRUN [\"/tool\", \"say\", \"x\"]\nCMD [\"a\"]",
+        "nothing is copied after the last `RUN`, which needs a builder",
+    ),
+    (
+        "FROM scratch AS x\nCOPY tool /\nRUN [\"/tool\", \"say\", \"x\"]\nFROM scratch\nCOPY --from=x / /",
+        "all files of a stage with `RUN`",
+    ),
+    (
+        "FROM scratch AS x\nCOPY tool /\nRUN [\"/tool\", \"say\", \"x\"]\nFROM scratch\nCOPY --from=x /none /",
+        "`none` does not exist, or is left out",
+    ),
+];
+
+#[tokio::test]
+async fn what_an_engine_cannot_be_asked_for_in_part_is_left_to_it() {
+    let Some(location) = engine() else { return };
+    let engine = DockerEngine::connect(&location).await.unwrap().with_builder(Builder::BuildKit);
+    for (dockerfile, reason) in WITH_ENGINE {
+        let directory = context(dockerfile, &[]);
+        fill(directory.path(), FILES);
+        let bases = Bases { engine: Some(engine.clone()), ..Bases::default() };
+        let found = append::build(&request(directory.path(), &[]), &bases, &silent()).await;
+        let found = found.unwrap_err().to_string();
+        // The directory's own label is a line more.
+        assert_eq!(found.split_once(": ").unwrap().1, *reason, "{dockerfile}");
+        assert_eq!(directory.containers().await, [""; 0], "{dockerfile}");
     }
 }
 

@@ -57,7 +57,7 @@ fn a_dockerfile_without_run_is_deployed_where_there_is_no_engine() {
     assert_eq!((again["action"].as_str(), again["bytes_uploaded"].as_u64()), (Some("unchanged"), Some(0)));
 
     // Where it takes one, the reason is said.
-    write("FROM scratch\nCOPY bootstrap /\nRUN [\"/bootstrap\"]\n");
+    write("FROM scratch\nCOPY bootstrap /\nRUN [\"/bootstrap\"]\nCOPY bootstrap /again\n");
     let needs = sandbox.run(["deploy", "--local", argument]).expect(1);
     assert!(
         needs.stderr.contains("cannot be built without an engine: line 3: `RUN` needs a builder"),

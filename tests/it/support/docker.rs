@@ -41,6 +41,18 @@ fn run(args: &[&str]) {
             println!("sleeping");
             thread::sleep(time::Duration::from_secs(seconds.parse().unwrap()));
         }
+        ["write", path, words @ ..] => {
+            fs::create_dir_all(std::path::Path::new(path).parent().unwrap()).unwrap();
+            fs::write(path, words.join(" ")).unwrap();
+        }
+        ["link", target, path] => std::os::unix::fs::symlink(target, path).unwrap(),
+        ["mode", mode, path] => {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(u32::from_str_radix(mode, 8).unwrap());
+            fs::set_permissions(path, mode).unwrap();
+        }
+        ["own", user, group, path] => {
+            std::os::unix::fs::chown(path, user.parse().ok(), group.parse().ok()).unwrap();
+        }
         ["expect-env", name, value] => check(env::var(name).as_deref() == Ok(*value)),
         ["expect-size", path, size] => check(fs::metadata(path).is_ok_and(|file| file.len().to_string() == *size)),
         ["expect-list", path, names @ ..] => {

@@ -1,0 +1,128 @@
+//! What stages start from: images of registries, and what an engine has or builds.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use super::engine::{Building, Files};
+use super::plan::Plan;
+use super::tree::Tree;
+use super::{Images, NotUnderstood, Stopped, base};
+use crate::domain::reference::ImageReference;
+use crate::event::SharedReporter;
+use crate::image::Image;
+use crate::image::dockerfile::stages::Stages;
+use crate::services::docker::{BuildRequest, DockerEngine, ImageFiles};
+
+/// What is started from, or copied from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    /// An image, by the name in the Dockerfile.
+    Image(String),
+    /// The beginning of a stage, up to its last RUN.
+    Beginning(usize),
+    /// A whole stage, for its files only.
+    Stage(usize),
+}
+
+/// What is known of it.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    pub(super) tree: Tree,
+    /// Its configuration and layers, where a stage starts from it.
+    pub(super) image: Option<Image>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Starts {
+    pub(super) started: BTreeMap<Key, Start>,
+    opened: Vec<Arc<ImageFiles>>,
+}
+
+impl Starts {
+    /// Reads and builds everything a plan needs.
+    pub(super) async fn gather(
+        &mut self,
+        plan: &Plan,
+        stages: &Stages,
+        dockerfile: &str,
+        request: &BuildRequest,
+        images: &impl Images,
+        reporter: &SharedReporter,
+    ) -> Result<(), Stopped> {
+        let needs_builder = || NotUnderstood::new("`RUN` needs a builder").on(plan.line(stages));
+        let engine = match plan.needs_engine() {
+            true => Some(images.engine(request).await.ok_or_else(needs_builder)?),
+            false => None,
+        };
+        for (name, line, is_base) in plan.images(stages)? {
+            if let Entry::Occupied(there) = self.started.entry(Key::Image(name.clone()))
+                && (there.get().image.is_some() || !is_base)
+            {
+                continue;
+            }
+            let start = self.image(&name, is_base, request, images, reporter).await;
+            self.started.insert(Key::Image(name), start.map_err(|stopped| stopped.on(line))?);
+        }
+        let Some((engine, request)) = &engine else { return Ok(()) };
+        let building = Building { engine, request, dockerfile, stages, reporter };
+        for (&index, &last) in &plan.resumed {
+            let id = building.until(index, last).await?.to_string();
+            let image = images.export(engine, &id, request.architecture).await?;
+            let tree = self.open(engine, &id).await?;
+            self.started.insert(Key::Beginning(index), Start { tree, image: Some(image) });
+        }
+        for &index in &plan.built {
+            let id = building.whole(index).await?.to_string();
+            let tree = self.open(engine, &id).await?;
+            self.started.insert(Key::Stage(index), Start { tree, image: None });
+        }
+        Ok(())
+    }
+
+    /// An image of its registry, or of the engine if it is only there.
+    async fn image(
+        &mut self,
+        name: &str,
+        is_base: bool,
+        request: &BuildRequest,
+        images: &impl Images,
+        reporter: &SharedReporter,
+    ) -> Result<Start, Stopped> {
+        let unreadable = |why: String| NotUnderstood::new(format!("`{name}` cannot be read: {why}"));
+        let reference =
+            ImageReference::parse_familiar(name).map_err(|error| unreadable(error.to_string()))?;
+        let why = match images.read(&reference, request.architecture).await {
+            Ok(image) => {
+                let (tree, image) = base::files(image, images.memory().as_deref(), reporter).await?;
+                return Ok(Start { tree, image: Some(image) });
+            }
+            Err(why) => why,
+        };
+        let Some((engine, _)) = images.engine(request).await else { return Err(unreadable(why).into()) };
+        let Some(found) = engine.inspect(name).await? else { return Err(unreadable(why).into()) };
+        if request.architecture.is_some_and(|wanted| !found.platform.runs_on(wanted)) {
+            return Err(unreadable(format!("{why}, and the engine's is for {}", found.platform)).into());
+        }
+        let id = found.id.to_string();
+        let image = match is_base {
+            true => Some(images.export(&engine, &id, request.architecture).await?),
+            false => None,
+        };
+        Ok(Start { tree: self.open(&engine, &id).await?, image })
+    }
+
+    async fn open(&mut self, engine: &DockerEngine, id: &str) -> Result<Tree, Stopped> {
+        let files = Arc::new(engine.files(id).await?);
+        self.opened.push(files.clone());
+        Ok(Tree::exploring(Arc::new(Files::new(files))))
+    }
+
+    /// Gives back what the engine keeps for this.
+    pub(super) async fn close(&self) {
+        for files in &self.opened {
+            files.close().await;
+        }
+    }
+}
