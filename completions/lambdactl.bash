@@ -31,6 +31,9 @@ _lambdactl() {
             lambdactl,local)
                 cmd="lambdactl__subcmd__local"
                 ;;
+            lambdactl,logs)
+                cmd="lambdactl__subcmd__logs"
+                ;;
             lambdactl,man)
                 cmd="lambdactl__subcmd__man"
                 ;;
@@ -58,6 +61,9 @@ _lambdactl() {
             lambdactl__subcmd__local,status)
                 cmd="lambdactl__subcmd__local__subcmd__status"
                 ;;
+            lambdactl__subcmd__local,url)
+                cmd="lambdactl__subcmd__local__subcmd__url"
+                ;;
             lambdactl__subcmd__policy,ensure)
                 cmd="lambdactl__subcmd__policy__subcmd__ensure"
                 ;;
@@ -71,7 +77,7 @@ _lambdactl() {
 
     case "${cmd}" in
         lambdactl)
-            opts="-q -v -h -V --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help --version deploy plan build push watch status invoke policy local completions man"
+            opts="-q -v -h -V --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help --version deploy plan build push watch status invoke logs policy local completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -298,7 +304,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__deploy)
-            opts="-q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --build-command --repository --no-create-repository --create-role --dry-run --no-wait --wait-timeout --tag --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-j -q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --build-command --repository --no-create-repository --create-role --dry-run --no-wait --wait-timeout --tag --jobs --fail-fast --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -444,6 +450,14 @@ _lambdactl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -517,7 +531,7 @@ _lambdactl() {
                     return 0
                     ;;
                 --runner)
-                    COMPREPLY=($(compgen -W "auto container" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto container sandbox" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -570,7 +584,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__local)
-            opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help serve status reset"
+            opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help serve status url reset"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -693,7 +707,7 @@ _lambdactl() {
                     return 0
                     ;;
                 --runner)
-                    COMPREPLY=($(compgen -W "auto container" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto container sandbox" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -752,6 +766,126 @@ _lambdactl() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --stage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        lambdactl__subcmd__local__subcmd__url)
+            opts="-q -v -h --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --stage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        lambdactl__subcmd__logs)
+            opts="-f -q -v -h --follow --since --filter --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --filter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then

@@ -7,6 +7,7 @@ use lambdactl::domain::platform::Architecture;
 use lambdactl::domain::reference::{RepositoryUri, Tag};
 use lambdactl::image::known::KnownImages;
 use lambdactl::image::{self, append};
+use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
 use lambdactl::services::docker::{BuildRequest, Builder, DockerEngine};
 
@@ -411,6 +412,6 @@ CMD ["inherited"]
     let image = appended(&request).await.unwrap();
     let name = format!("{}/base", registry.host());
     let (uri, tag): (RepositoryUri, Tag) = (name.parse().unwrap(), "1".parse().unwrap());
-    push(&client(registry.host()), &uri, Some(&tag), &image, &silent()).await.unwrap();
+    push(&client(registry.host()), &uri, Some(&tag), &image, &Uploads::default(), &silent()).await.unwrap();
     format!("{name}:1")
 }
