@@ -1,7 +1,7 @@
 //! Images of the Docker Engine: what no registry has yet is taken out and compressed.
 //!
 //! There are two ways out: the save call, which streams every layer, and a push into a registry
-//! of our own, which sends chosen layers, but compresses them slowly. [`Estimate`] chooses.
+//! of our own, which sends chosen layers, but compresses them slowly. `Estimate` chooses.
 
 mod door;
 
