@@ -35,7 +35,7 @@ pub(super) async fn image(
             if let Some(command) = &spec.build_command {
                 run(command, spec, cloud.reporter()).await?;
             }
-            let image = make(cloud, spec, architecture, knowing).await?;
+            let image = Box::pin(make(cloud, spec, architecture, knowing)).await?;
             let outcome = format!(
                 "{}, {}, {}",
                 image.digest().short(),

@@ -69,7 +69,7 @@ pub(super) async fn prepare(
         preflight::check_role(spec, function.as_ref(), create_role)?;
         let knowing = knowledge::of_function(cloud, function.as_ref());
         let architecture = architecture(&spec.function, function.as_ref());
-        let image = build::image(cloud, spec, architecture, knowing).await?;
+        let image = Box::pin(build::image(cloud, spec, architecture, knowing)).await?;
         Ok((function, image))
     };
     let (around, (function, image)) = tokio::try_join!(observing, building)?;
@@ -149,7 +149,7 @@ pub(super) async fn deploy(
 ) -> Result<Deployment, PipelineError> {
     let began = Instant::now();
     let goal = if options.no_wait { Goal::LiveUnwatched } else { Goal::Live };
-    let Prepared { image, observed, plan } = prepare(cloud, spec, options, goal).await?;
+    let Prepared { image, observed, plan } = Box::pin(prepare(cloud, spec, options, goal)).await?;
     let work = Work {
         cloud,
         spec,
@@ -159,7 +159,7 @@ pub(super) async fn deploy(
         tag: options.tag.as_ref(),
         timeout: options.wait_timeout,
     };
-    let Applied { image, action, stale_revision } = work.apply().await?;
+    let Applied { image, action, stale_revision } = Box::pin(work.apply()).await?;
     let function = end(cloud, spec, options, &observed, &plan, action, stale_revision.as_deref()).await?;
     Ok(Deployment {
         function_name: function.name,

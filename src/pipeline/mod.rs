@@ -88,7 +88,7 @@ impl Cloud {
         spec: &DeploySpec,
         options: &DeployOptions,
     ) -> Result<Vec<PlannedStep>, PipelineError> {
-        Ok(deploy::prepare(self, spec, options, deploy::Goal::Plan).await?.plan.steps)
+        Ok(Box::pin(deploy::prepare(self, spec, options, deploy::Goal::Plan)).await?.plan.steps)
     }
 
     /// Takes the function from source to live.
@@ -97,7 +97,7 @@ impl Cloud {
         spec: &DeploySpec,
         options: &DeployOptions,
     ) -> Result<Deployment, PipelineError> {
-        deploy::deploy(self, spec, options).await
+        Box::pin(deploy::deploy(self, spec, options)).await
     }
 
     /// Builds, assembles or reads the image. Needs no AWS account unless the base is in ECR.
@@ -108,7 +108,7 @@ impl Cloud {
 
     /// Builds the image and puts it into its repository.
     pub async fn push(&self, spec: &DeploySpec, tag: Option<&Tag>) -> Result<PushedImage, PipelineError> {
-        deploy::push(self, spec, tag).await
+        Box::pin(deploy::push(self, spec, tag)).await
     }
 
     /// Follows a function (name or ARN) until it settles.
