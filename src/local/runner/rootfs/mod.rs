@@ -1,7 +1,7 @@
 //! The files of an image, unpacked once and shared by all environments that run it.
 //!
 //! A root file system appears under its manifest's digest by renaming, whole or not at all, and
-//! a lock beside it says who unpacks and who uses it: several processes can serve one directory.
+//! locks beside it say who unpacks and who uses it: several processes can serve one directory.
 
 mod layer;
 mod tree;
@@ -63,17 +63,19 @@ impl Rootfs {
         let folder = fs::canonicalize(&folder).map_err(at(&folder))?;
         let owners = if keeps_owners { "" } else { "-own" };
         let path = folder.join(format!("{}{owners}", image.digest.hex()));
-        let lock_path = lock_path(&path);
         loop {
-            let lock = File::options().create(true).append(true).open(&lock_path).map_err(at(&lock_path))?;
-            lock.lock_shared().map_err(at(&lock_path))?;
+            let used = lock_file(&used(&path))?;
+            used.lock_shared().map_err(at(&path))?;
             if path.is_dir() {
                 // By this is told which was used longest ago.
-                let _as_good_as_it_gets = lock.set_modified(SystemTime::now());
-                return Ok(Self { path, _used: lock });
+                let _as_good_as_it_gets = used.set_modified(SystemTime::now());
+                return Ok(Self { path, _used: used });
             }
-            lock.unlock().map_err(at(&lock_path))?;
-            lock.lock().map_err(at(&lock_path))?;
+            drop(used);
+            // Another lock: whoever waits for this one must not wait for those who use the
+            // files, which may be for as long as there is a server.
+            let unpacking = lock_file(&unpacking(&path))?;
+            unpacking.lock().map_err(at(&path))?;
             if !path.is_dir() {
                 unpack(image, &path, keeps_owners)?;
                 evict(&folder, &path);
@@ -92,16 +94,26 @@ fn at(path: &Path) -> impl Fn(io::Error) -> RootfsError {
     move |source| RootfsError::File { path: path.clone(), source }
 }
 
-fn lock_path(path: &Path) -> PathBuf {
-    path.with_extension("lock")
+fn lock_file(path: &Path) -> Result<File, RootfsError> {
+    File::options().create(true).append(true).open(path).map_err(at(path))
 }
 
-/// What is being unpacked, or removed.
+/// Locked alone while the image is being unpacked or removed.
+fn unpacking(path: &Path) -> PathBuf {
+    path.with_extension("unpacking")
+}
+
+/// Locked by everybody who uses the image.
+fn used(path: &Path) -> PathBuf {
+    path.with_extension("used")
+}
+
+/// What is there of it meanwhile.
 fn partial(path: &Path) -> PathBuf {
     path.with_extension("partial")
 }
 
-/// Unpacks while the lock is held alone.
+/// Unpacks while nobody else does.
 fn unpack(image: &LocalImage, path: &Path, keeps_owners: bool) -> Result<(), RootfsError> {
     let partial = partial(path);
     // What somebody who was killed has left.
@@ -170,16 +182,18 @@ fn evict(folder: &Path, newest: &Path) {
     let mut unpacked: Vec<(SystemTime, PathBuf)> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_none() && path != newest)
-        .filter_map(|path| Some((fs::metadata(lock_path(&path)).ok()?.modified().ok()?, path)))
+        .filter_map(|path| Some((fs::metadata(used(&path)).ok()?.modified().ok()?, path)))
         .collect();
     unpacked.sort();
     let surplus = (unpacked.len() + 1).saturating_sub(KEPT);
     for (_, path) in unpacked.into_iter().take(surplus) {
-        let Ok(lock) = File::options().append(true).open(lock_path(&path)) else { continue };
+        let (Ok(unpacking), Ok(used)) = (lock_file(&unpacking(&path)), lock_file(&used(&path))) else {
+            continue;
+        };
+        let is_free = unpacking.try_lock().is_ok() && used.try_lock().is_ok();
         // Half of one must never be found under its name.
-        let removed = lock.try_lock().is_ok()
-            && fs::rename(&path, partial(&path)).is_ok()
-            && remove_tree(&partial(&path)).is_ok();
+        let removed =
+            is_free && fs::rename(&path, partial(&path)).is_ok() && remove_tree(&partial(&path)).is_ok();
         tracing::debug!(removed, path = %path.display(), "an unpacked image is not needed any more");
     }
 }

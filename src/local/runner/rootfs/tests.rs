@@ -368,3 +368,26 @@ fn the_images_used_longest_ago_make_room_unless_they_are_in_use() {
     let left = left.filter(|entry| entry.as_ref().unwrap().path().extension().is_none()).count();
     assert!(left <= KEPT + 1, "{left}");
 }
+
+#[test]
+fn nobody_waits_for_the_end_of_a_function_that_uses_the_same_image() {
+    let (_directory, store) = store();
+    for round in 0..40 {
+        let content = round.to_string();
+        let image = image(&store, &[compressed(Layer::default().file("a", &content))]);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let start = Arc::new(std::sync::Barrier::new(8));
+        for _ in 0..8 {
+            let (image, sender, start) = (image.clone(), sender.clone(), start.clone());
+            std::thread::spawn(move || {
+                start.wait();
+                drop(sender.send(Rootfs::of(&image, false).unwrap()));
+            });
+        }
+        // All at the same time: none is let go before the last is there.
+        let all: Vec<_> = (0..8)
+            .map(|_| receiver.recv_timeout(std::time::Duration::from_secs(20)).expect("a root file system"))
+            .collect();
+        assert!(all.iter().all(|rootfs| rootfs.path() == all[0].path()));
+    }
+}
