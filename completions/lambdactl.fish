@@ -45,6 +45,7 @@ complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "deploy" -d 'Tak
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "plan" -d 'Show what `deploy` would do, without doing it'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "build" -d 'Build the image and print its digest'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "push" -d 'Put an image into the repository and print REPOSITORY@DIGEST'
+complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "dev" -d 'Deploy to the local cloud, again with every change, and show the log'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "watch" -d 'Follow a function until it settles'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "status" -d 'Show what is live: state, image, source commit, configuration'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "invoke" -d 'Call a function and print its response'
@@ -207,6 +208,30 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -s q -l quiet 
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l function -d 'Name of the function [default: the directory\'s name]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l architecture -d 'Instruction set: x86_64 or arm64 [default: the existing function\'s, else the image\'s]' -r -f -a "x86_64\t''
+arm64\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
+container\t''
+sandbox\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l url -d 'Give the function a URL, and print it'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l with-credentials -d 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand watch" -l wait-timeout -d 'Wait this long for the function to settle, such as 90s or 5m' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand watch" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand watch" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r

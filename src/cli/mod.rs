@@ -9,6 +9,7 @@ mod build;
 mod completions;
 mod context;
 mod deploy;
+mod dev;
 mod error;
 mod functions;
 mod global;
@@ -83,6 +84,7 @@ enum Command {
     Plan(Box<plan::PlanArguments>),
     Build(Box<build::BuildArguments>),
     Push(Box<push::PushArguments>),
+    Dev(dev::DevArguments),
     Watch(watch::WatchArguments),
     Status(status::StatusArguments),
     Invoke(invoke::InvokeArguments),
@@ -143,6 +145,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, CommandError> {
         Command::Plan(arguments) => signal::run(context, arguments.run(context)),
         Command::Build(arguments) => signal::run(context, arguments.run(context)),
         Command::Push(arguments) => signal::run(context, arguments.run(context)),
+        Command::Dev(arguments) => arguments.run(context),
         Command::Watch(arguments) => signal::run(context, arguments.run(context)),
         Command::Status(arguments) => signal::run(context, arguments.run(context)),
         Command::Invoke(arguments) => signal::run(context, arguments.run(context)),

@@ -49,12 +49,13 @@ pub(super) async fn read(
             Ok(Look::NoGroup) if is_missing => return Err(watch::missing(cloud, &request.function)),
             Ok(Look::NoGroup) => {
                 if !has_said {
-                    cloud.report(Event::Warning {
-                        message: format!(
-                            "function `{}` has not logged anything yet: log group `{}` does not exist",
-                            request.function, reader.summary.group
-                        ),
-                        hint: None,
+                    let message = format!(
+                        "function `{}` has not logged anything yet: log group `{}` does not exist",
+                        request.function, reader.summary.group
+                    );
+                    cloud.report(match request.follow {
+                        true => Event::Detail(message),
+                        false => Event::Warning { message, hint: None },
                     });
                 }
                 has_said = true;

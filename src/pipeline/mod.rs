@@ -24,6 +24,7 @@ mod progress;
 pub mod push;
 mod reason;
 mod refusal;
+mod sources;
 mod tokens;
 mod watch;
 
@@ -46,6 +47,7 @@ pub use many::Together;
 pub use progress::{Progress, Written};
 pub use reason::meaning as meaning_of_reason;
 pub use refusal::Refusal;
+pub use sources::Sources;
 
 /// How far `deploy` goes.
 #[derive(Clone, Debug)]

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
     "deploy",
     "plan",
     "build",
     "push",
+    "dev",
     "watch",
     "status",
     "invoke",

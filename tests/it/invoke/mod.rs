@@ -1,6 +1,7 @@
 //! Functions that run: by `lambdactl invoke`, the AWS CLI and boto3, against the local cloud with
 //! the Docker Engine, and without any engine.
 
+mod dev;
 mod logs;
 mod sandbox;
 mod scenarios;

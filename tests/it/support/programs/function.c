@@ -161,6 +161,13 @@ int main(int count, char **arguments) {
                 effective, bounding, privileges, root, dev, processes, write(null, "x", 1) == 1, write(output, "to stderr\n", 10) == 10,
                 shared >= 0, device >= 0, setuid(0) == 0, open("/proc/1/environ", O_RDONLY) >= 0);
             close(null), close(output);
+        } else if (does(event, "data")) {
+            char line[256] = "";
+            FILE *data = fopen("/data", "r");
+            if (data && fgets(line, sizeof line, data)) line[strcspn(line, "\n")] = 0;
+            if (data) fclose(data);
+            printf("data is %s\n", line);
+            snprintf(answer, sizeof answer, "\"%s\"", line);
         } else if (does(event, "page")) {
             snprintf(answer, sizeof answer,
                 "{\"statusCode\":201,\"headers\":{\"content-type\":\"text/html\"},\"cookies\":[\"a=b\",\"c=d\"],"
