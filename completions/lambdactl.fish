@@ -50,6 +50,7 @@ complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "watch" -d 'Foll
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "status" -d 'Show what is live: state, image, source commit, configuration'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "invoke" -d 'Call a function and print its response'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "logs" -d 'Show the log lines of a function'
+complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "run" -d 'Call a program as a function, without an image'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "policy" -d 'Show or mend the policy that lets Lambda pull from the repository'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "local" -d 'Run, inspect or wipe the embedded local cloud'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
@@ -267,8 +268,8 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand status" -l yes -d 'A
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l payload -d 'The event [default: standard input, or {} where that is a terminal or empty]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l payload-file -d 'Read the event from a file; `-` is standard input' -r -F
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l qualifier -d 'Call this version or alias' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l client-context -d 'What a client of the mobile SDK would send along' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l qualifier -d 'Call this version or alias' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
 container\t''
 sandbox\t''"
@@ -310,6 +311,27 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -s q -l quiet 
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l payload -d 'The event [default: standard input, or {} where that is a terminal or empty]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l payload-file -d 'Read the event from a file; `-` is standard input' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l client-context -d 'What a client of the mobile SDK would send along' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l timeout -d 'Seconds the answer may take, once the program has started' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l memory-size -d 'Memory the program is told it has, in MB' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r

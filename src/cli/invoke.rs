@@ -1,16 +1,12 @@
 //! `lambdactl invoke`
 
-use std::io::Read as _;
-use std::path::PathBuf;
-
 use clap::Args;
-use serde::de::IgnoredAny;
 
 use super::context::Context;
 use super::error::{CommandError, Exit};
+use super::event::EventArguments;
 use super::functions::FunctionArguments;
 use crate::domain::invocation::{InvokeRequest, LARGEST_ASYNCHRONOUS_EVENT, LARGEST_EVENT};
-use crate::domain::size::ByteSize;
 use crate::output::results::Outcome;
 
 /// Call a function and print its response
@@ -34,13 +30,8 @@ pub(super) struct InvokeArguments {
     #[arg(value_name = "FUNCTION")]
     function: String,
 
-    /// The event [default: standard input, or {} where that is a terminal or empty]
-    #[arg(long, value_name = "JSON", conflicts_with = "payload_file")]
-    payload: Option<String>,
-
-    /// Read the event from a file; `-` is standard input
-    #[arg(long, value_name = "FILE")]
-    payload_file: Option<PathBuf>,
+    #[command(flatten)]
+    event: EventArguments,
 
     /// Call this version or alias
     #[arg(long, value_name = "VERSION|ALIAS")]
@@ -53,10 +44,6 @@ pub(super) struct InvokeArguments {
     /// Do not wait for the response
     #[arg(long = "async")]
     asynchronous: bool,
-
-    /// What a client of the mobile SDK would send along
-    #[arg(long, value_name = "JSON")]
-    client_context: Option<String>,
 
     #[command(flatten)]
     functions: FunctionArguments,
@@ -87,67 +74,18 @@ impl InvokeArguments {
     }
 
     fn request(&self, context: &Context) -> Result<InvokeRequest, CommandError> {
-        let payload = self.event(context)?;
         let (limit, kind) = match self.asynchronous {
             true => (LARGEST_ASYNCHRONOUS_EVENT, "an asynchronous invocation"),
             false => (LARGEST_EVENT, "an invocation"),
         };
-        if payload.len() > limit {
-            return Err(CommandError::Usage {
-                message: format!(
-                    "the event has {} bytes, and Lambda takes {limit} ({}) at most for {kind}",
-                    payload.len(),
-                    ByteSize(limit as u64)
-                ),
-                hints: vec!["put the data into S3, and send the name of the object".to_owned()],
-            });
-        }
-        require_json("the event", &payload)?;
-        if let Some(text) = &self.client_context {
-            require_json("--client-context", text.as_bytes())?;
-        }
+        let payload = self.event.read(context, limit, kind)?;
         Ok(InvokeRequest {
             function: self.function.clone(),
             qualifier: self.qualifier.clone(),
             payload,
-            client_context: self.client_context.clone(),
+            client_context: self.event.client_context.clone(),
             asynchronous: self.asynchronous,
             wants_log: self.log_tail,
         })
-    }
-
-    fn event(&self, context: &Context) -> Result<Vec<u8>, CommandError> {
-        let from_file = self.payload_file.as_deref().filter(|path| *path != std::path::Path::new("-"));
-        let bytes = match (&self.payload, from_file) {
-            (Some(text), _) => text.clone().into_bytes(),
-            (None, Some(path)) => std::fs::read(path).map_err(|error| CommandError::Usage {
-                message: format!("reading `{}`: {error}", path.display()),
-                hints: Vec::new(),
-            })?,
-            (None, None) if self.payload_file.is_none() && context.environment.reads_from_people() => {
-                Vec::new()
-            }
-            (None, None) => {
-                let mut bytes = Vec::new();
-                // One byte more than is allowed tells enough.
-                let mut input = std::io::stdin().lock().take(LARGEST_EVENT as u64 + 1);
-                input.read_to_end(&mut bytes).map_err(|error| CommandError::Usage {
-                    message: format!("reading standard input: {error}"),
-                    hints: Vec::new(),
-                })?;
-                bytes
-            }
-        };
-        Ok(if bytes.iter().all(u8::is_ascii_whitespace) { b"{}".to_vec() } else { bytes })
-    }
-}
-
-fn require_json(what: &str, bytes: &[u8]) -> Result<(), CommandError> {
-    match serde_json::from_slice::<IgnoredAny>(bytes) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(CommandError::Usage {
-            message: format!("{what} is not JSON: {error}"),
-            hints: vec!["a text is JSON in double quotes: `--payload '\"text\"'`".to_owned()],
-        }),
     }
 }

@@ -11,6 +11,7 @@ mod context;
 mod deploy;
 mod dev;
 mod error;
+mod event;
 mod functions;
 mod global;
 mod invoke;
@@ -22,6 +23,7 @@ mod many;
 mod plan;
 mod policy;
 mod push;
+mod run;
 mod settings;
 mod signal;
 mod status;
@@ -89,6 +91,7 @@ enum Command {
     Status(status::StatusArguments),
     Invoke(invoke::InvokeArguments),
     Logs(logs::LogsArguments),
+    Run(run::RunArguments),
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     #[command(subcommand)]
@@ -150,6 +153,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, CommandError> {
         Command::Status(arguments) => signal::run(context, arguments.run(context)),
         Command::Invoke(arguments) => signal::run(context, arguments.run(context)),
         Command::Logs(arguments) => arguments.run(context),
+        Command::Run(arguments) => signal::run(context, arguments.run(context)),
         Command::Policy(command) => signal::run(context, command.run(context)),
         Command::Local(command) => command.run(context),
         Command::Completions(arguments) => arguments.run(context),

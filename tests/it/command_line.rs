@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "deploy",
     "plan",
     "build",
@@ -14,6 +14,7 @@ const VERBS: [&str; 13] = [
     "status",
     "invoke",
     "logs",
+    "run",
     "policy",
     "local",
     "completions",

@@ -300,12 +300,12 @@ fn invocation(event: &Event, left: Duration) -> Invocation {
     }
 }
 
-fn milliseconds_from_now(span: Duration) -> i64 {
+pub(super) fn milliseconds_from_now(span: Duration) -> i64 {
     let then = OffsetDateTime::now_utc() + span;
     i64::try_from(then.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
-fn now() -> String {
+pub(super) fn now() -> String {
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }
 

@@ -6,6 +6,7 @@
 mod configuration;
 mod environment;
 mod log;
+mod plain;
 mod process;
 mod words;
 
@@ -22,6 +23,7 @@ use super::runner::{self, FunctionOptions, Runner, RunnerError};
 use super::store::{Store, StoreError};
 pub use configuration::FunctionConfiguration;
 use environment::{After, Environment};
+pub use plain::{CommandOutput, PlainCommand, PlainFunction};
 use process::Living;
 
 /// Invocations that run at the same time; more of them wait.

@@ -7,6 +7,7 @@
 mod choice;
 mod container;
 mod output;
+pub(super) mod process;
 #[cfg(target_os = "linux")]
 mod rootfs;
 #[cfg(target_os = "linux")]
