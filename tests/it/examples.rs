@@ -12,6 +12,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::support::needs_namespaces;
 use crate::support::program::wants_a_loader;
 use crate::support::sandbox::{Sandbox, finish};
 
@@ -131,6 +132,23 @@ fn an_event_hello_does_not_understand_is_reported_and_it_lives_on() {
     let answers = invoke(&program, vec![json!({ "name": 7 }), json!({ "name": "Bo" })], &[]);
     assert_eq!(answers[0].0, "error", "{answers:?}");
     assert_eq!(answers[1], ("response".to_owned(), json!({ "message": "Hello, Bo!" })));
+}
+
+#[test]
+fn hello_is_deployed_and_called_without_an_engine() {
+    if !needs_namespaces() {
+        return;
+    }
+    let directory = build("hello");
+    let mut sandbox = Sandbox::new();
+    sandbox.set("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples");
+    sandbox.set("CARGO_BUILD_BUILD_DIR", build.to_str().unwrap());
+    sandbox.run(["deploy", "--local", directory.to_str().unwrap()]).expect(0);
+    let arguments = ["invoke", "--local", "hello", "--payload", r#"{"name":"Ada"}"#];
+    assert_eq!(sandbox.run(arguments).expect(0).stdout, r#"{"message":"Hello, Ada!"}"#);
+    let failed = sandbox.run(["invoke", "--local", "hello", "--payload", r#"{"name":7}"#]).expect(1);
+    assert!(failed.stderr.contains("invalid type"), "{failed}");
 }
 
 #[test]
