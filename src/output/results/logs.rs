@@ -22,7 +22,10 @@ pub(in crate::output) fn event_to_json(function: &str, event: &LogEvent) -> Valu
 /// One event for people and scripts. What a function logs may hold what others have sent it, so
 /// nothing of it reaches the terminal as a command.
 pub(in crate::output) fn event_to_text(event: &LogEvent, style: &Style) -> String {
-    let lines: Vec<String> = event.message.split('\n').map(clean).collect();
+    // Python's runtime client ends the lines of a trace with a carriage return, so that
+    // CloudWatch takes them for one event.
+    let message = event.message.replace("\r\n", "\n");
+    let lines: Vec<String> = message.split(['\n', '\r']).map(clean).collect();
     format!("{} {}\n", style.dim(&timestamp(event.timestamp)), lines.join("\n"))
 }
 
@@ -57,11 +60,11 @@ mod tests {
             id: "1".to_owned(),
             timestamp: 1_764_000_000_007,
             stream: "s".to_owned(),
-            message: "one\n\u{1b}[31mtwo\u{7}\tthree".to_owned(),
+            message: "one\rand\r\n\u{1b}[31mtwo\u{7}\tthree".to_owned(),
         };
         let text = event_to_text(&event, &Style::new(false));
-        assert!(text.starts_with("2025-11-24T16:00:00.007Z one\n"), "{text}");
+        assert!(text.starts_with("2025-11-24T16:00:00.007Z one\nand\ntwo three"), "{text}");
         assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
-        assert_eq!(event_to_json("hello", &event)["message"], "one\n\u{1b}[31mtwo\u{7}\tthree");
+        assert_eq!(event_to_json("hello", &event)["message"], "one\rand\r\n\u{1b}[31mtwo\u{7}\tthree");
     }
 }
