@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::human::{Human, frame};
 use super::live::FREE;
-use super::plain::Plain;
+use super::plain::{self, Plain};
 use super::progress::Progress;
 use super::report::ErrorReport;
-use super::words::{clean, duration, fit};
+use super::words::fit;
 use crate::domain::plan::Step;
 use crate::event::Event;
 
@@ -41,14 +41,7 @@ impl Many {
     }
 
     pub(super) fn apply(&mut self, function: &str, event: &Event, now: Duration) {
-        match self.under_way.get_mut(function) {
-            Some(progress) => progress.apply(event, now),
-            None => {
-                let mut progress = Progress::default();
-                progress.apply(event, now);
-                self.under_way.insert(function.to_owned(), progress);
-            }
-        }
+        self.under_way.entry(function.to_owned()).or_default().apply(event, now);
     }
 
     pub(super) fn finish(&mut self, function: &str, end: &End) {
@@ -63,11 +56,7 @@ impl Many {
     pub(super) fn failure(&self, function: &str, now: Duration, build_was_shown: bool) -> String {
         let Some(progress) = self.under_way.get(function) else { return String::new() };
         let output = if build_was_shown { String::new() } else { progress.build_output() };
-        let running = progress.running.iter().map(|running| {
-            let elapsed = duration(now.saturating_sub(running.since));
-            format!("{}: not finished after {elapsed}\n", running.step)
-        });
-        prefixed(function, &format!("{output}{}", running.collect::<String>()))
+        prefixed(function, &format!("{output}{}", plain::unfinished(progress, now)))
     }
 
     /// A line for each function under way, as many as fit, and how many are done.
@@ -106,16 +95,12 @@ impl Many {
         if !plain.is_due(now) {
             return String::new();
         }
-        let under_way = self.under_way.iter().filter_map(|(name, progress)| {
+        let sign = |(name, progress): (&String, &Progress)| {
             let running = progress.running.last()?;
-            let elapsed = duration(now.saturating_sub(running.since));
-            let busy = progress.busy_with(running.step).map(|busy| format!(": {busy}")).unwrap_or_default();
-            Some(format!(
-                "{}\n",
-                clean(&format!("{name}: {}: still going after {elapsed}{busy}", running.step))
-            ))
-        });
-        format!("{}{}\n", under_way.collect::<String>(), self.count(0))
+            Some(prefixed(name, &plain::sign_of_life(running, progress, now)))
+        };
+        let under_way: String = self.under_way.iter().filter_map(sign).collect();
+        format!("{under_way}{}\n", self.count(0))
     }
 
     /// In words, for those who interrupt.

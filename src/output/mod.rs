@@ -195,7 +195,7 @@ impl Output {
         let (now, quiet) = (self.shared.now(), self.shared.options.quiet);
         let (story, build_was_shown, style) = match &mut *renderer {
             Renderer::Json(_) => return screen.out(&json::line(&report.to_json())),
-            Renderer::Plain(plain) => (plain.failure(progress, now), true, Style::new(false)),
+            Renderer::Plain(_) => (plain::unfinished(progress, now), true, Style::new(false)),
             Renderer::Human(human, _) => {
                 let style = Style::new(self.shared.options.color_stderr);
                 (human.failure(progress, now), human.keeps_build_output(), style)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::plan;
-use super::progress::Progress;
+use super::progress::{Progress, RunningStep};
 use super::words::{clean, duration};
 use crate::domain::plan::Step;
 use crate::domain::size::ByteSize;
@@ -97,26 +97,24 @@ impl Plain {
         if progress.running.is_empty() || !self.is_due(now) {
             return String::new();
         }
-        let mut text = String::new();
-        for running in &progress.running {
-            let elapsed = duration(now.saturating_sub(running.since));
-            let busy = progress.busy_with(running.step).map(|busy| format!(": {busy}")).unwrap_or_default();
-            text += &format!("{}\n", clean(&format!("{}: still going after {elapsed}{busy}", running.step)));
-        }
-        text
+        progress.running.iter().map(|running| sign_of_life(running, progress, now)).collect()
     }
+}
 
-    /// What failed: the steps that were under way.
-    pub fn failure(&self, progress: &Progress, now: Duration) -> String {
-        progress
-            .running
-            .iter()
-            .map(|running| {
-                let elapsed = duration(now.saturating_sub(running.since));
-                format!("{}: not finished after {elapsed}\n", running.step)
-            })
-            .collect()
-    }
+/// Says that a step is still under way.
+pub(super) fn sign_of_life(running: &RunningStep, progress: &Progress, now: Duration) -> String {
+    let elapsed = duration(now.saturating_sub(running.since));
+    let busy = progress.busy_with(running.step).map(|busy| format!(": {busy}")).unwrap_or_default();
+    format!("{}\n", clean(&format!("{}: still going after {elapsed}{busy}", running.step)))
+}
+
+/// What failed: the steps that were under way.
+pub(super) fn unfinished(progress: &Progress, now: Duration) -> String {
+    let line = |running: &RunningStep| {
+        let elapsed = duration(now.saturating_sub(running.since));
+        format!("{}: not finished after {elapsed}\n", running.step)
+    };
+    progress.running.iter().map(line).collect()
 }
 
 #[cfg(test)]

@@ -39,12 +39,18 @@ struct Inner {
     iam: IamClient,
     logs: LogsClient,
     sts: StsClient,
+    reporter: SharedReporter,
+    registries: Mutex<BTreeMap<RegistryHost, RegistryClient>>,
+    shared: Shared,
+}
+
+/// What the clouds of many functions have in common.
+#[derive(Clone)]
+struct Shared {
     http: reqwest::Client,
     engine: EngineLocation,
-    reporter: SharedReporter,
     ledger: Ledger,
     tokens: Arc<Mutex<BTreeMap<String, Arc<EcrTokens>>>>,
-    registries: Mutex<BTreeMap<RegistryHost, RegistryClient>>,
     cache: OnceLock<Cache>,
     limits: Limits,
 }
@@ -65,59 +71,52 @@ impl Cloud {
     ) -> Result<Self, PipelineError> {
         let http = http::client(&session.extra_roots)?;
         let session = Session::load(session, reporter.clone()).await?;
+        let lambda = LambdaClient::new(&session);
+        let shared = Shared {
+            http,
+            engine,
+            ledger: Ledger::default(),
+            tokens: Arc::default(),
+            cache: OnceLock::new(),
+            limits: Limits::default(),
+        };
+        Ok(Self::new(session, lambda, reporter, shared))
+    }
+
+    fn new(session: Session, lambda: LambdaClient, reporter: SharedReporter, shared: Shared) -> Self {
         let inner = Inner {
             ecr: EcrClient::new(&session, None),
-            lambda: LambdaClient::new(&session),
+            lambda,
             iam: IamClient::new(&session),
             logs: LogsClient::new(&session),
             sts: StsClient::new(&session),
             session,
-            http,
-            engine,
             reporter,
-            ledger: Ledger::default(),
-            tokens: Arc::default(),
             registries: Mutex::default(),
-            cache: OnceLock::new(),
-            limits: Limits::default(),
+            shared,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Self { inner: Arc::new(inner) }
     }
 
     /// Keeps what is learned about registries in `directory`, which may be lost at any time.
     #[must_use]
     pub fn with_cache(self, directory: PathBuf) -> Self {
-        let _already_set = self.inner.cache.set(Cache::new(directory));
+        let _already_set = self.inner.shared.cache.set(Cache::new(directory));
         self
     }
 
     pub(super) fn cache(&self) -> Option<&Cache> {
-        self.inner.cache.get()
+        self.inner.shared.cache.get()
     }
 
     /// The same cloud for the work on one function among many: connections, credentials, tokens
     /// and limits are shared, and every event says which function it belongs to.
     pub(super) fn for_function(&self, name: &str) -> Self {
-        let shared = &self.inner;
-        let reporter: SharedReporter = Arc::new(OneOfMany::new(name, shared.reporter.clone()));
-        let session = shared.session.reporting_to(reporter.clone());
-        let inner = Inner {
-            ecr: EcrClient::new(&session, None),
-            lambda: shared.lambda.reporting_to(&session),
-            iam: IamClient::new(&session),
-            sts: StsClient::new(&session),
-            logs: LogsClient::new(&session),
-            session,
-            http: shared.http.clone(),
-            engine: shared.engine.clone(),
-            reporter,
-            ledger: shared.ledger.clone(),
-            tokens: shared.tokens.clone(),
-            registries: Mutex::default(),
-            cache: shared.cache.clone(),
-            limits: shared.limits.clone(),
-        };
-        Self { inner: Arc::new(inner) }
+        let inner = &self.inner;
+        let reporter: SharedReporter = Arc::new(OneOfMany::new(name, inner.reporter.clone()));
+        let session = inner.session.reporting_to(reporter.clone());
+        let lambda = inner.lambda.reporting_to(&session);
+        Self::new(session, lambda, reporter, inner.shared.clone())
     }
 
     /// The region everything happens in; empty where none is set.
@@ -127,7 +126,7 @@ impl Cloud {
 
     /// What has been written so far; to be asked after an interruption.
     pub fn progress(&self) -> Progress {
-        self.inner.ledger.snapshot()
+        self.inner.shared.ledger.snapshot()
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -155,11 +154,11 @@ impl Cloud {
     }
 
     pub(super) fn engine(&self) -> &EngineLocation {
-        &self.inner.engine
+        &self.inner.shared.engine
     }
 
     pub(super) fn limits(&self) -> &Limits {
-        &self.inner.limits
+        &self.inner.shared.limits
     }
 
     pub(super) fn reporter(&self) -> &SharedReporter {
@@ -171,7 +170,7 @@ impl Cloud {
     }
 
     pub(super) fn wrote(&self, step: Step, subject: &str, outcome: &str) {
-        self.inner.ledger.wrote(step, subject, outcome);
+        self.inner.shared.ledger.wrote(step, subject, outcome);
     }
 
     /// Takes one step: reports its beginning and, where it succeeds, its end. The work returns
@@ -183,17 +182,17 @@ impl Cloud {
         work: impl Future<Output = Result<(T, String), E>>,
     ) -> Result<T, E> {
         let (subject, began) = (subject.into(), Instant::now());
-        self.inner.ledger.begin(step, &subject);
+        self.inner.shared.ledger.begin(step, &subject);
         self.report(Event::StepStarted { step, subject });
         let (result, outcome) = work.await?;
-        self.inner.ledger.end();
+        self.inner.shared.ledger.end();
         self.report(Event::StepFinished { step, outcome, elapsed: began.elapsed() });
         Ok(result)
     }
 
     /// The tokens of a region; one provider a region, so that a token is fetched once.
     pub(super) fn tokens(&self, region: &str) -> Arc<EcrTokens> {
-        let mut tokens = self.inner.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.inner.shared.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || Arc::new(EcrTokens::new(EcrClient::new(&self.inner.session, Some(region))));
         tokens.entry(region.to_owned()).or_insert_with(make).clone()
     }
@@ -213,7 +212,7 @@ impl Cloud {
                 None => Authorization::Anonymous,
             },
         };
-        let (http, reporter) = (self.inner.http.clone(), self.inner.reporter.clone());
+        let (http, reporter) = (self.inner.shared.http.clone(), self.inner.reporter.clone());
         let client = RegistryClient::new(http, host.clone(), authorization, reporter);
         Ok(clients().entry(host.clone()).or_insert(client).clone())
     }
@@ -255,7 +254,7 @@ impl Cloud {
     }
 
     fn docker_directory(&self) -> Option<PathBuf> {
-        let engine = &self.inner.engine;
+        let engine = &self.inner.shared.engine;
         engine.config_directory.clone().or_else(|| engine.home.as_ref().map(|home| home.join(".docker")))
     }
 }

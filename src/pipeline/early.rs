@@ -10,14 +10,12 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::cloud::Cloud;
+use super::limits::{UPLOADS, Uploads};
 use crate::domain::digest::Digest;
 use crate::domain::reference::RepositoryUri;
 use crate::event::Event;
 use crate::image::gzip::GzipLayer;
 use crate::services::registry::{RegistryClient, RegistryError};
-
-/// How many layers are sent at a time; what they have to share with the compression is the disk.
-const UPLOADS: usize = 4;
 
 /// How a blob came to be in the repository before the push began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +47,7 @@ pub(super) async fn send(
     let arrived = layers.map(|layer| {
         let (client, uri) = (&client, &uri);
         async move {
-            match send_one(client, uri, &layer).await {
+            match send_one(client, uri, &layer, &cloud.limits().uploads).await {
                 Ok(arrival) => Some((layer.digest, arrival)),
                 Err(error) => {
                     let remark = format!("layer {} could not be sent early: {error}", layer.digest.short());
@@ -66,10 +64,13 @@ async fn send_one(
     client: &RegistryClient,
     uri: &RepositoryUri,
     layer: &GzipLayer,
+    uploads: &Uploads,
 ) -> Result<Arrival, RegistryError> {
     if client.has_blob(&uri.name, &layer.digest).await? {
         return Ok(Arrival::Found);
     }
-    client.upload_blob(&uri.name, &layer.descriptor(), &layer.source, None).await?;
-    Ok(Arrival::Sent)
+    let descriptor = layer.descriptor();
+    let sending = async { client.upload_blob(&uri.name, &descriptor, &layer.source, None).await.map(drop) };
+    let sent = uploads.once(uri, layer.digest, sending).await?;
+    Ok(if sent { Arrival::Sent } else { Arrival::Found })
 }

@@ -154,10 +154,8 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::domain::spec::{
-        AssembledSpec, BaseImage, EnvironmentSpec, FileMapping, FunctionSpec, ImageConfigSpec,
-        RepositoryLocation, RepositorySpec,
-    };
+    use crate::domain::spec::FileMapping;
+    use crate::pipeline::plan::tests::spec;
 
     struct Project {
         directory: tempfile::TempDir,
@@ -177,36 +175,13 @@ mod tests {
         }
 
         fn spec(&self, build: bool, from: &str) -> DeploySpec {
-            let file = FileMapping { from: self.directory.path().join(from), to: "/bootstrap".to_owned() };
-            DeploySpec {
-                directory: self.directory.path().to_owned(),
-                function: FunctionSpec {
-                    name: "hello".parse().unwrap(),
-                    role: None,
-                    architecture: None,
-                    memory_size: None,
-                    timeout: None,
-                    ephemeral_storage: None,
-                    description: None,
-                    environment: EnvironmentSpec::default(),
-                    image_config: ImageConfigSpec::default(),
-                    tags: BTreeMap::new(),
-                },
-                build_command: build.then(|| vec!["make".to_owned()]),
-                image: ImageSpec::Assembled(AssembledSpec {
-                    base: BaseImage::Scratch,
-                    files: vec![file],
-                    entry_point: None,
-                    command: None,
-                    working_directory: None,
-                    environment: BTreeMap::new(),
-                    labels: BTreeMap::new(),
-                }),
-                repository: RepositorySpec {
-                    location: RepositoryLocation::Name("hello".parse().unwrap()),
-                    create: true,
-                },
-            }
+            let mut wanted = spec();
+            wanted.directory = self.directory.path().to_owned();
+            wanted.build_command = build.then(|| vec!["make".to_owned()]);
+            let ImageSpec::Assembled(image) = &mut wanted.image else { panic!("it is assembled") };
+            let from = self.directory.path().join(from);
+            image.files = vec![FileMapping { from, to: "/bootstrap".to_owned() }];
+            wanted
         }
 
         fn write(&self, path: &str, content: &str) {
