@@ -124,9 +124,30 @@ pub(super) fn prefixed(function: &str, text: &str) -> String {
     text.lines().map(|line| format!("{function}: {line}\n")).collect()
 }
 
-/// What stays on the screen of people: among many functions only what somebody has to know.
+/// What stays on the screen of people: among many functions only what somebody has to know. That
+/// something is tried again is seen in the function's live line, by the time it takes.
 pub(super) fn human_lines(human: &Human, function: &str, event: &Event, width: usize) -> String {
-    let is_shown =
-        human.keeps_build_output() || matches!(event, Event::Warning { .. } | Event::Retrying { .. });
+    let is_shown = human.keeps_build_output() || matches!(event, Event::Warning { .. });
     if is_shown { prefixed(function, &human.text(event, width)) } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::style::Style;
+
+    #[test]
+    fn among_many_functions_only_warnings_stay_unless_details_are_asked_for() {
+        let retrying = Event::Retrying {
+            what: "create function `a`".to_owned(),
+            attempt: 1,
+            after: Duration::from_secs(1),
+            because: "not yet".to_owned(),
+        };
+        let warning = Event::Warning { message: "look".to_owned(), hint: None };
+        let lines = |verbosity, event| human_lines(&Human::new(Style::new(false), verbosity), "a", event, 80);
+        assert_eq!(lines(0, &retrying), "");
+        assert!(lines(1, &retrying).starts_with("a: ! create function"));
+        assert_eq!(lines(0, &warning), "a: warning: look\n");
+    }
 }
