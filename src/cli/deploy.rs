@@ -26,7 +26,8 @@ use crate::pipeline::DeployOptions;
 /// skipped; deploying again without a change makes no write call.
 ///
 /// A setting that neither the configuration nor an option names is left as it is on an existing
-/// function. Prints the function's ARN.
+/// function. One whose creation failed is refused, with all that belongs to it; with --yes it is
+/// deleted and created anew. Prints the function's ARN.
 ///
 /// Several directories are deployed at the same time, and one that fails does not stop the
 /// others. The exit code is then that of the first failure, in the order of the directories.
@@ -163,6 +164,7 @@ impl DeployArguments {
             no_wait: self.no_wait,
             wait_timeout: self.wait.wait_timeout,
             tag: self.tag.tag,
+            replace: context.global.yes,
         };
         if self.dry_run {
             return Ok(match plan::show(context, &specs, &options).await? {

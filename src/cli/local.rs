@@ -2,15 +2,19 @@
 
 use std::net::SocketAddr;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::context::Context;
 use super::error::{CommandError, Exit};
 use super::functions::FunctionArguments;
 use super::signal;
-use crate::local;
+use crate::domain::function::FunctionName;
+use crate::domain::reason;
+use crate::local::{self, Wish};
 use crate::output::results::local::{LocalFunctionRow, LocalRepositoryRow};
 use crate::output::results::{LocalReport, Outcome};
+use crate::services::session::local_region;
 
 /// Run, inspect or wipe the embedded local cloud
 ///
@@ -25,6 +29,8 @@ Examples:
       Show what it holds
   lambdactl local url hello
       Give a function a URL to open in a browser
+  lambdactl local fail hello ImageAccessDenied
+      Let the next deployment of a function fail, to see how that looks
   lambdactl local reset
       Wipe it")]
 pub(super) enum LocalCommand {
@@ -63,6 +69,33 @@ Examples:
       Ask it")]
     Url(UrlArguments),
 
+    /// Let a function fail for a reason of your choice
+    ///
+    /// The next creation or update of the function is accepted, and ends in Failed with this code,
+    /// once. With --now, the function shows the code at once, as if Lambda had found out later:
+    /// it is Inactive, or stuck in Pending with the codes Creating and Restoring.
+    ///
+    /// For an image that is really gone, or a policy that really lacks Lambda's right, delete them
+    /// with any AWS client: a function that wakes up meets both.
+    #[command(after_long_help = "\
+Examples:
+  lambdactl local fail hello InvalidImage
+      Let the next deployment fail
+  lambdactl local fail hello ImageDeleted --now
+      Let the function be what it is when its image was deleted; then deploy it again
+  lambdactl local fail hello --clear
+      Let the next deployment succeed again")]
+    Fail(FailArguments),
+
+    /// Let a function fall idle, as Lambda does with functions nobody used for weeks
+    #[command(after_long_help = "\
+Examples:
+  lambdactl local idle hello
+      Let it fall idle
+  lambdactl wake --local hello
+      Re-activate it")]
+    Idle(IdleArguments),
+
     /// Wipe the local cloud: every function, repository and image of it
     #[command(after_long_help = "\
 Examples:
@@ -92,6 +125,39 @@ pub(super) struct UrlArguments {
     function: String,
 }
 
+/// How a function fails.
+#[derive(Debug, Args)]
+pub(super) struct FailArguments {
+    /// Name of the function; it need not exist yet
+    #[arg(value_name = "FUNCTION")]
+    function: FunctionName,
+
+    /// The reason code, as Lambda spells it
+    #[arg(value_name = "CODE", required_unless_present = "clear", hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(reason::codes()))]
+    code: Option<String>,
+
+    /// The reason in Lambda's words [default: a usual text]
+    #[arg(long, value_name = "TEXT", conflicts_with = "clear")]
+    reason: Option<String>,
+
+    /// Let the function show it at once
+    #[arg(long)]
+    now: bool,
+
+    /// Let changes end well again
+    #[arg(long, conflicts_with_all = ["code", "now"])]
+    clear: bool,
+}
+
+/// Which function falls idle.
+#[derive(Debug, Args)]
+pub(super) struct IdleArguments {
+    /// Name of the function
+    #[arg(value_name = "FUNCTION")]
+    function: FunctionName,
+}
+
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr =
         text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:4566".to_owned())?;
@@ -108,6 +174,8 @@ impl LocalCommand {
             Self::Serve(arguments) => signal::block_on(serve(context, arguments)),
             Self::Status => status(context),
             Self::Url(arguments) => signal::run(context, url(context, arguments.function)),
+            Self::Fail(arguments) => signal::block_on(fail(context, arguments)),
+            Self::Idle(arguments) => signal::block_on(idle(context, arguments)),
             Self::Reset => reset(context),
         }
     }
@@ -173,6 +241,49 @@ async fn url(context: &Context, function: String) -> Result<Exit, CommandError> 
     let url = context.local().connect().await?.cloud.function_url(&function).await?;
     context.output.result(&Outcome::Local(LocalReport::Url { function, url }));
     Ok(Exit::Done)
+}
+
+async fn fail(context: &Context, arguments: FailArguments) -> Result<Exit, CommandError> {
+    let FailArguments { function, code, reason: words, now, .. } = arguments;
+    let waits = code.as_deref().filter(|code| reason::is_transition(code) && !now);
+    if let Some(code) = waits {
+        return Err(CommandError::Usage {
+            message: format!("`{code}` is no failure, so no change can end in it"),
+            hints: vec![format!(
+                "with `--now`, the function stays in it: `lambdactl local fail {function} {code} --now`"
+            )],
+        });
+    }
+    let wish = match code.clone() {
+        None => Wish::Forget,
+        Some(code) if now => Wish::Now { code, reason: words },
+        Some(code) => Wish::NextChangeFails { code, reason: words },
+    };
+    let region = wish_for(context, &function, wish).await?;
+    let function = function.to_string();
+    context.output.result(&Outcome::Local(LocalReport::Fail { function, region, code, now }));
+    Ok(Exit::Done)
+}
+
+async fn idle(context: &Context, arguments: IdleArguments) -> Result<Exit, CommandError> {
+    let function = arguments.function;
+    let region = wish_for(context, &function, Wish::Idle).await?;
+    let mut wake = context.command_line(&format!("wake {function}"));
+    if !context.global.local {
+        wake.push_str(" --local");
+    }
+    let function = function.to_string();
+    context.output.result(&Outcome::Local(LocalReport::Idle { function, region, wake }));
+    Ok(Exit::Done)
+}
+
+/// Asks the local cloud; returns the region that was meant.
+async fn wish_for(context: &Context, function: &FunctionName, wish: Wish) -> Result<String, CommandError> {
+    let global = &context.global;
+    let region = local_region(global.region.as_deref(), global.profile.as_deref()).await;
+    let options = context.local_options(None, &FunctionArguments::default())?;
+    local::wish(&options, &region, function, wish)?;
+    Ok(region)
 }
 
 fn reset(context: &Context) -> Result<Exit, CommandError> {

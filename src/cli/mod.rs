@@ -27,6 +27,7 @@ mod run;
 mod settings;
 mod signal;
 mod status;
+mod wake;
 mod watch;
 
 use std::ffi::OsString;
@@ -89,6 +90,7 @@ enum Command {
     Dev(dev::DevArguments),
     Watch(watch::WatchArguments),
     Status(status::StatusArguments),
+    Wake(wake::WakeArguments),
     Invoke(invoke::InvokeArguments),
     Logs(logs::LogsArguments),
     Run(run::RunArguments),
@@ -151,6 +153,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, CommandError> {
         Command::Dev(arguments) => arguments.run(context),
         Command::Watch(arguments) => signal::run(context, arguments.run(context)),
         Command::Status(arguments) => signal::run(context, arguments.run(context)),
+        Command::Wake(arguments) => signal::run(context, arguments.run(context)),
         Command::Invoke(arguments) => signal::run(context, arguments.run(context)),
         Command::Logs(arguments) => arguments.run(context),
         Command::Run(arguments) => signal::run(context, arguments.run(context)),

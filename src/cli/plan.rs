@@ -44,6 +44,7 @@ impl PlanArguments {
             no_wait: false,
             wait_timeout: Duration::from_secs(600),
             tag: None,
+            replace: false,
         };
         Ok(match show(context, &specs, &options).await? {
             Exit::Pending if !self.exit_code => Exit::Done,

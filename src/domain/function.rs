@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::digest::Digest;
 use super::platform::Architecture;
@@ -203,7 +207,30 @@ pub struct FunctionStatus {
 impl FunctionStatus {
     /// Judges the status.
     pub fn readiness(&self) -> Readiness {
-        Readiness::of(self.state.as_ref(), self.last_update_status.as_ref())
+        match Readiness::of(self.state.as_ref(), self.last_update_status.as_ref()) {
+            Readiness::Ready if self.went_bad() => Readiness::Failed,
+            other => other,
+        }
+    }
+
+    /// Tells whether the function is inactive for another reason than that nobody used it.
+    pub fn went_bad(&self) -> bool {
+        self.state == Some(FunctionState::Inactive)
+            && self.state_reason_code.as_deref().is_some_and(|code| code != "Idle" && code != "Restoring")
+    }
+
+    /// Tells whether the function only sleeps: the first invocation would fail and wake it.
+    pub fn is_asleep(&self) -> bool {
+        self.state == Some(FunctionState::Inactive)
+            && !self.went_bad()
+            && self.readiness() == Readiness::Ready
+    }
+
+    /// Tells whether the creation of the function failed. `LastUpdateStatus` is "first set to
+    /// `Successful` after function creation completes".
+    /// <https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html>
+    pub fn never_was_active(&self) -> bool {
+        self.state == Some(FunctionState::Failed) && self.last_update_status.is_none()
     }
 
     /// The reason code and reason that explain the present readiness.
@@ -214,7 +241,8 @@ impl FunctionStatus {
         let state_speaks = matches!(
             self.state,
             Some(FunctionState::Failed | FunctionState::Pending | FunctionState::Deleting)
-        );
+        ) || (self.went_bad()
+            && self.last_update_status != Some(LastUpdateStatus::Failed));
         let (first, second) = if state_speaks { (of_state, of_update) } else { (of_update, of_state) };
         if first == (None, None) { second } else { first }
     }
@@ -263,6 +291,34 @@ pub struct Function {
     pub last_modified: Option<String>,
 }
 
+/// How long a function may be `Pending` before it counts as stuck.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html>
+pub const STUCK_AFTER: Duration = Duration::from_secs(6 * 60);
+
+impl Function {
+    /// Tells whether the creation of the function goes on for longer than it should. Its last
+    /// change tells nothing of a function that was active before.
+    pub fn is_stuck(&self, now: SystemTime) -> bool {
+        let pending = self.status.state == Some(FunctionState::Pending);
+        let for_long = || now.duration_since(self.last_modified_at()?).ok().filter(|it| *it > STUCK_AFTER);
+        pending && self.status.last_update_status.is_none() && for_long().is_some()
+    }
+
+    /// The time of the last change; `None` where it is not told in a form that is known.
+    ///
+    /// Recorded: `2026-11-22T10:00:00.000+0000`, whose offset RFC 3339 would write `+00:00`.
+    pub fn last_modified_at(&self) -> Option<SystemTime> {
+        let text = self.last_modified.as_deref()?;
+        let (time, offset) = text.split_at_checked(text.len().checked_sub(5)?)?;
+        let text = if offset.is_ascii() && offset.starts_with(['+', '-']) {
+            format!("{time}{}:{}", &offset[..3], &offset[3..])
+        } else {
+            text.to_owned()
+        };
+        OffsetDateTime::parse(&text, &Rfc3339).ok().map(SystemTime::from)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,6 +351,39 @@ mod tests {
                 update.map(LastUpdateStatus::from).as_ref(),
             );
             assert_eq!(readiness, expected, "{state:?} {update:?}");
+        }
+    }
+
+    #[test]
+    fn an_inactive_function_is_asleep_or_broken_depending_on_its_reason() {
+        let status = |code: Option<&str>, update: Option<&str>| FunctionStatus {
+            state: Some(FunctionState::Inactive),
+            state_reason_code: code.map(str::to_owned),
+            last_update_status: update.map(Into::into),
+            ..FunctionStatus::default()
+        };
+        for code in [None, Some("Idle")] {
+            let idle = status(code, Some("Successful"));
+            assert!(idle.is_asleep() && idle.readiness() == Readiness::Ready, "{code:?}");
+        }
+        let gone = status(Some("ImageDeleted"), Some("Successful"));
+        assert!(!gone.is_asleep() && gone.readiness() == Readiness::Failed);
+        assert_eq!(gone.reason().0, Some("ImageDeleted"));
+        assert!(!status(Some("Idle"), Some("Failed")).is_asleep());
+    }
+
+    #[test]
+    fn only_a_function_whose_creation_failed_never_was_active() {
+        let status = |state: &str, update: Option<&str>| FunctionStatus {
+            state: Some(state.into()),
+            last_update_status: update.map(Into::into),
+            ..FunctionStatus::default()
+        };
+        assert!(status("Failed", None).never_was_active());
+        for (state, update) in
+            [("Failed", Some("Successful")), ("Failed", Some("Failed")), ("Pending", None), ("Active", None)]
+        {
+            assert!(!status(state, update).never_was_active(), "{state} {update:?}");
         }
     }
 

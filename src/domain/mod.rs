@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod plan;
 pub mod platform;
 pub mod policy;
+pub mod reason;
 pub mod reference;
 pub mod secret;
 pub mod size;

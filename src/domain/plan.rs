@@ -72,6 +72,8 @@ pub enum Action {
     Update,
     /// Sends bytes.
     Push,
+    /// Deletes something that exists, and makes it anew.
+    Replace,
     /// Nothing: what is there is what is wanted.
     Unchanged,
 }

@@ -29,8 +29,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use call::Delays;
+use time::OffsetDateTime;
+
+use crate::domain::function::FunctionName;
+use call::{Call, Delays};
+use lambda::control::is_region;
 use runner::FunctionOptions;
+
+pub use lambda::control::{Wish, WishError};
 
 /// Where a local cloud lives and how it listens.
 #[derive(Clone, Debug)]
@@ -73,6 +79,12 @@ pub enum LocalError {
         /// Where, if it answers.
         endpoint: Option<String>,
     },
+    /// A function cannot be made to show a state.
+    #[error(transparent)]
+    Wish(#[from] WishError),
+    /// A text that is no region.
+    #[error("`{0}` is not a region")]
+    NotARegion(String),
     /// Somebody serves the directory, so it cannot be wiped.
     #[error("the local cloud in `{}` is in use{}", directory.display(), at_endpoint(endpoint))]
     InUse {
@@ -91,7 +103,16 @@ impl LocalError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Store(_) => None,
+            Self::Store(_) | Self::NotARegion(_) => None,
+            Self::Wish(error) => match error {
+                WishError::NoFunction { .. } => {
+                    Some("`lambdactl local status` lists the functions of all regions".to_owned())
+                }
+                WishError::NotNow { .. } => {
+                    Some("wait until it has settled: `lambdactl watch --local` follows it".to_owned())
+                }
+                WishError::Store(_) => None,
+            },
             Self::Listen { .. } => {
                 Some("choose another port with `--listen 127.0.0.1:PORT`, or leave it out".to_owned())
             }
@@ -196,6 +217,29 @@ pub struct LocalStatus {
 /// Looks at what the directory holds, without a server.
 pub fn status(options: &LocalOptions) -> Result<LocalStatus, LocalError> {
     status::status(options)
+}
+
+/// Makes a function show a state that Lambda only shows after weeks or by accident; works with a
+/// running server and without. Waits for the store's lock.
+pub fn wish(
+    options: &LocalOptions,
+    region: &str,
+    function: &FunctionName,
+    wish: Wish,
+) -> Result<(), LocalError> {
+    if !is_region(region) {
+        return Err(LocalError::NotARegion(region.to_owned()));
+    }
+    let (_serving, store) = server::open(options)?;
+    let call = Call {
+        store,
+        delays: options.delays,
+        region: region.to_owned(),
+        authority: String::new(),
+        request_id: String::new(),
+        now: OffsetDateTime::now_utc(),
+    };
+    Ok(lambda::control::apply(&call, function, wish)?)
 }
 
 /// Wipes the directory. Refuses while a server runs for it.

@@ -13,6 +13,7 @@ fn mark(action: Action) -> &'static str {
     match action {
         Action::Create | Action::Push => "+",
         Action::Update => "~",
+        Action::Replace => "±",
         Action::Unchanged => "=",
     }
 }
@@ -22,6 +23,7 @@ fn word(action: Action) -> &'static str {
         Action::Create => "create",
         Action::Update => "update",
         Action::Push => "push",
+        Action::Replace => "replace",
         Action::Unchanged => "unchanged",
     }
 }
@@ -85,6 +87,7 @@ pub(super) fn block(steps: &[PlannedStep], style: Style) -> String {
         let head = match step.action {
             Action::Create | Action::Push => style.good(&head),
             Action::Update => style.warn(&head),
+            Action::Replace => style.bad(&head),
             Action::Unchanged => style.dim(&head),
         };
         text += &format!("{head}\n");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::function::FunctionStatus;
+use crate::domain::reason::meaning;
 use crate::domain::size::ByteSize;
 
 /// A time span: `0.3s`, `41.2s`, `2m 05s`.
@@ -57,7 +58,11 @@ pub fn status(status: &FunctionStatus) -> String {
     let (code, reason) = status.reason();
     let because = match (code, reason) {
         (Some(code), Some(reason)) => format!(" ({code}: {reason})"),
-        (Some(text), None) | (None, Some(text)) => format!(" ({text})"),
+        (Some(code), None) => match meaning(code) {
+            Some(meaning) => format!(" ({code}: {meaning})"),
+            None => format!(" ({code})"),
+        },
+        (None, Some(reason)) => format!(" ({reason})"),
         (None, None) => String::new(),
     };
     let words = if words.is_empty() { "no status".to_owned() } else { words };

@@ -10,7 +10,7 @@ use super::error::PipelineError;
 use super::observe::{self, Observed, ObservedRepository};
 use super::plan::{DeployPlan, PlannedImage};
 use super::watch::{self, Wait};
-use super::{DeployOptions, build, early, knowledge, preflight};
+use super::{DeployOptions, build, early, knowledge, preflight, replace};
 use crate::domain::function::{Function, Readiness};
 use crate::domain::plan::{Action, Deployment, DeploymentAction, PushedImage, Step};
 use crate::domain::reference::{RepositoryUri, Tag};
@@ -67,16 +67,18 @@ pub(super) async fn prepare(
         let function = observe::function(cloud, name).await?;
         preflight::check_function(spec, function.as_ref())?;
         preflight::check_role(spec, function.as_ref(), create_role)?;
+        let belongings = replace::belongings(cloud, spec, function.as_ref(), options, goal).await?;
         let knowing = knowledge::of_function(cloud, function.as_ref());
         let architecture = architecture(&spec.function, function.as_ref());
         let image = Box::pin(build::image(cloud, spec, architecture, knowing)).await?;
-        Ok((function, image))
+        Ok((function, belongings, image))
     };
-    let (around, (function, image)) = tokio::try_join!(observing, building)?;
+    let (around, (function, belongings, image)) = tokio::try_join!(observing, building)?;
     let observed = Observed {
         caller: around.caller,
         region: cloud.region().to_owned(),
         function,
+        belongings,
         repository: around.repository,
         policy: around.policy,
         role: around.role,

@@ -4,10 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::reason;
 use super::refusal::Refusal;
-use crate::domain::function::{FunctionName, FunctionState, FunctionStatus};
+use crate::domain::function::{FunctionName, FunctionState, FunctionStatus, LastUpdateStatus};
 use crate::domain::policy::{InvalidPolicy, MergeError};
+use crate::domain::reason;
 use crate::domain::reference::RepositoryUri;
 use crate::image::ImageError;
 use crate::services::api_error::ApiError;
@@ -283,7 +283,10 @@ impl PipelineError {
             Self::FunctionMissing { .. } => {
                 vec!["check the name, `--region` and `--profile`".to_owned()]
             }
-            Self::FunctionFailed { status, function } => reason::hints(function, status),
+            Self::FunctionFailed { status, function } => {
+                let explained = reason::explain(function, status).map(|explanation| explanation.next);
+                explained.unwrap_or_else(|| vec![format!("`lambdactl status {function}` shows all AWS tells about it")])
+            }
             Self::TimedOut { function, .. } => vec![
                 format!("AWS goes on without us: `lambdactl watch {function}` follows it"),
                 "wait longer with `--wait-timeout`".to_owned(),
@@ -310,9 +313,13 @@ fn api_hints(error: &ApiError) -> Vec<String> {
 
 fn describe_failure(status: &FunctionStatus) -> String {
     let what = match status.state {
-        Some(FunctionState::Failed) => "could not be created",
+        Some(FunctionState::Failed) if status.never_was_active() => "could not be created",
+        Some(FunctionState::Failed) => "failed",
         Some(FunctionState::Deleting) => "is being deleted",
-        Some(FunctionState::Inactive) => "is inactive, and its last update failed",
+        Some(FunctionState::Inactive) if status.last_update_status == Some(LastUpdateStatus::Failed) => {
+            "is inactive, and its last update failed"
+        }
+        Some(FunctionState::Inactive) => "is inactive",
         _ => "could not be updated; its former code stays live",
     };
     let mut text = what.to_owned();

@@ -22,10 +22,11 @@ mod policy;
 mod preflight;
 mod progress;
 pub mod push;
-mod reason;
 mod refusal;
+mod replace;
 mod sources;
 mod tokens;
+mod wake;
 mod watch;
 
 use std::time::Duration;
@@ -45,7 +46,6 @@ pub use limits::Uploads;
 pub use live::Live;
 pub use many::Together;
 pub use progress::{Progress, Written};
-pub use reason::meaning as meaning_of_reason;
 pub use refusal::Refusal;
 pub use sources::Sources;
 
@@ -60,6 +60,8 @@ pub struct DeployOptions {
     pub wait_timeout: Duration,
     /// Tag for the pushed manifest, besides its digest.
     pub tag: Option<Tag>,
+    /// Delete a function whose creation failed, and create it anew; else that is refused.
+    pub replace: bool,
 }
 
 /// A repository's policy, and what it means for Lambda.
@@ -122,6 +124,15 @@ impl Cloud {
         self.session().region()?;
         let wait = watch::Wait { function, timeout, stale_revision: None, may_be_missing: false };
         Ok(watch::succeeded(watch::settled(self, wait).await?)?.function)
+    }
+
+    /// Re-activates a function that fell idle, and follows it until it settles. Tells whether
+    /// there was anything to do.
+    ///
+    /// # Errors
+    /// As [`Cloud::watch`].
+    pub async fn wake(&self, function: &str, timeout: Duration) -> Result<(Function, bool), PipelineError> {
+        wake::wake(self, function, timeout).await
     }
 
     /// What is live.

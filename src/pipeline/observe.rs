@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::services::api_error::ApiError;
 use crate::services::ecr::Repository;
 use crate::services::iam::Role;
-use crate::services::lambda::FoundFunction;
+use crate::services::lambda::{Belongings, FoundFunction};
 use crate::services::registry::TokenProvider as _;
 use crate::services::sts::CallerIdentity;
 
@@ -22,6 +22,8 @@ pub(super) struct Observed {
     pub(super) caller: CallerIdentity,
     pub(super) region: String,
     pub(super) function: Option<FoundFunction>,
+    /// What is lost with the function, where it has to be deleted and created anew.
+    pub(super) belongings: Option<Belongings>,
     pub(super) repository: ObservedRepository,
     pub(super) policy: ObservedPolicy,
     pub(super) role: ObservedRole,

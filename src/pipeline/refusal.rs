@@ -70,6 +70,19 @@ pub enum Refusal {
     /// The function is being deleted.
     #[error("function `{0}` is being deleted")]
     Deleting(FunctionName),
+    /// The creation of the function failed, and no update mends that.
+    #[error(
+        "the creation of function `{function}` failed{}, and only deleting it and creating it anew helps",
+        in_brackets(why)
+    )]
+    NeverActive {
+        /// The function.
+        function: FunctionName,
+        /// Code and reason, as Lambda told them.
+        why: String,
+        /// What is lost with it, one line a thing.
+        lost: Vec<String>,
+    },
     /// The image is for another machine than the function.
     #[error("the image is for `{image}`, but the function {decided} `{wanted}`")]
     Architecture {
@@ -138,6 +151,14 @@ impl Refusal {
                 ),
             ],
             Self::Deleting(_) => vec!["wait until it is gone, then deploy again".to_owned()],
+            Self::NeverActive { lost, .. } => {
+                let again = "run the same command with `--yes`: it deletes the function and creates it anew, with the settings it has".to_owned();
+                let loss = match lost.as_slice() {
+                    [] => "nothing else belongs to it, so nothing is lost".to_owned(),
+                    lost => format!("lost with it:\n  {}", lost.join("\n  ")),
+                };
+                vec![again, loss]
+            }
             Self::Architecture { image, wanted, .. } => {
                 let mut hints = vec![format!("build the image for `linux/{}`", wanted.oci())];
                 if let Some(other) = Architecture::from_oci(&image.architecture) {
@@ -157,6 +178,10 @@ impl Refusal {
     }
 }
 
+fn in_brackets(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(" ({why})") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +192,23 @@ mod tests {
         assert!(
             hints.contains("--function")
                 && hints.contains("aws lambda delete-function --function-name hello")
+        );
+    }
+
+    #[test]
+    fn everything_that_is_lost_with_a_function_is_named_before_it_is_deleted() {
+        let refusal = |lost: &[&str]| Refusal::NeverActive {
+            function: "hello".parse().unwrap(),
+            why: "InvalidImage: no".to_owned(),
+            lost: lost.iter().map(|text| (*text).to_owned()).collect(),
+        };
+        assert!(refusal(&[]).to_string().contains("failed (InvalidImage: no), and only"));
+        assert!(refusal(&[]).hints()[1].contains("nothing is lost"));
+        let hints = refusal(&["aliases: live", "reserved concurrency: 5"]).hints();
+        assert!(hints[0].contains("`--yes`"), "{hints:?}");
+        assert!(
+            hints[1].contains("aliases: live") && hints[1].contains("reserved concurrency: 5"),
+            "{hints:?}"
         );
     }
 

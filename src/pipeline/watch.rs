@@ -3,13 +3,14 @@
 //! AWS's waiters say nothing, back off for minutes, and take an idle function for one that never
 //! becomes ready. <https://github.com/aws/aws-sdk/issues/155>
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::cloud::Cloud;
 use super::error::PipelineError;
-use crate::domain::function::{FunctionStatus, Readiness};
+use crate::domain::function::{Function, FunctionState, FunctionStatus, Readiness, STUCK_AFTER};
+use crate::domain::reason;
 use crate::event::Event;
 use crate::services::api_error::ApiError;
 use crate::services::lambda::FoundFunction;
@@ -40,7 +41,8 @@ pub(super) struct Wait<'a> {
 
 /// Waits until the function has settled, well or badly.
 pub(super) async fn settled(cloud: &Cloud, wait: Wait<'_>) -> Result<FoundFunction, PipelineError> {
-    let mut watch = Watch { cloud, wait, began: Instant::now(), last: None, looks: 0, failures: 0 };
+    let mut watch =
+        Watch { cloud, wait, began: Instant::now(), last: None, looks: 0, failures: 0, warned: false };
     let deadline = watch.began + wait.timeout;
     loop {
         let looked = tokio::time::timeout_at(deadline, watch.look()).await;
@@ -74,6 +76,8 @@ struct Watch<'a> {
     last: Option<FunctionStatus>,
     looks: usize,
     failures: usize,
+    /// Whether it was said that the function seems to be stuck.
+    warned: bool,
 }
 
 impl Watch<'_> {
@@ -103,6 +107,7 @@ impl Watch<'_> {
         if is_stale {
             return Ok(None);
         }
+        self.warn_of_stuck(&found.function);
         let status = &found.function.status;
         if self.last.as_ref() != Some(status) {
             self.cloud.report(Event::FunctionStatus {
@@ -113,6 +118,23 @@ impl Watch<'_> {
             self.last = Some(status.clone());
         }
         Ok((status.readiness() != Readiness::InProgress).then_some(found))
+    }
+
+    /// Says once that the function is Pending for longer than it should be.
+    fn warn_of_stuck(&mut self, function: &Function) {
+        let pending = function.status.state == Some(FunctionState::Pending);
+        let stuck = function.is_stuck(SystemTime::now()) || self.began.elapsed() > STUCK_AFTER;
+        if pending && stuck && !self.warned {
+            self.warned = true;
+            self.cloud.report(Event::Warning {
+                message: format!(
+                    "function `{}` has been Pending for more than {} minutes, and does not become ready by itself any more",
+                    function.name,
+                    STUCK_AFTER.as_secs() / 60
+                ),
+                hint: Some(reason::unstick(function.name.as_str())),
+            });
+        }
     }
 
     fn tolerate(&mut self, error: &ApiError) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "deploy",
     "plan",
     "build",
@@ -12,6 +12,7 @@ const VERBS: [&str; 14] = [
     "dev",
     "watch",
     "status",
+    "wake",
     "invoke",
     "logs",
     "run",
@@ -21,19 +22,22 @@ const VERBS: [&str; 14] = [
     "man",
 ];
 
-const SUBCOMMANDS: [&[&str]; 15] = [
+const SUBCOMMANDS: [&[&str]; 18] = [
     &["deploy"],
     &["plan"],
     &["build"],
     &["push"],
     &["watch"],
     &["status"],
+    &["wake"],
     &["policy"],
     &["policy", "show"],
     &["policy", "ensure"],
     &["local"],
     &["local", "serve"],
     &["local", "status"],
+    &["local", "fail"],
+    &["local", "idle"],
     &["local", "reset"],
     &["completions"],
     &["man"],

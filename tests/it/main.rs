@@ -24,4 +24,5 @@ mod push;
 mod readme;
 mod registry;
 mod screen;
+mod states;
 mod support;

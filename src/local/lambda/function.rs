@@ -10,10 +10,12 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::errors::Failure;
+use super::images;
 use super::settings::Settings;
 use super::target::LATEST;
 use super::urls::UrlConfig;
 use crate::domain::digest::Digest;
+use crate::domain::function::STUCK_AFTER;
 use crate::domain::reference::RepositoryName;
 use crate::local::call::Call;
 use crate::local::store::{StoreError, Transaction};
@@ -135,6 +137,9 @@ pub(super) struct Transition {
     pub(super) failure: Option<Outcome>,
     /// What stays live if an update fails.
     pub(super) before: Option<Box<(Settings, Code)>>,
+    /// Whether the image has to be fetched again, because the function was inactive.
+    #[serde(default)]
+    pub(super) fetches_again: bool,
 }
 
 /// A name for a version, or for two with weights.
@@ -197,19 +202,23 @@ impl Version {
                 revision_after: new_revision(),
                 failure,
                 before: None,
+                fetches_again: false,
             }),
             source_description: None,
         }
     }
 
-    /// Begins an update; `change` makes the new configuration and code.
+    /// Begins an update; `change` makes the new configuration and code. One without new code
+    /// fetches the image of an inactive function again.
     pub(super) fn update(
         &mut self,
         call: &Call,
         failure: Option<Outcome>,
+        fetches_again: bool,
         change: impl FnOnce(&mut Settings, &mut Code),
     ) {
         let before = Box::new((self.settings.clone(), self.code.clone()));
+        let fetches_again = fetches_again && self.state.value == "Inactive";
         change(&mut self.settings, &mut self.code);
         self.last_modified = timestamp(call);
         self.revision_id = new_revision();
@@ -219,13 +228,24 @@ impl Version {
             revision_after: new_revision(),
             failure,
             before: Some(before),
+            fetches_again,
         });
     }
 
-    /// Applies a transition whose time has come.
-    pub(super) fn settle(&mut self, now: OffsetDateTime) {
+    /// Applies a transition whose time has come. An image that is fetched again may be gone, or
+    /// not to be read any more; the function is inactive for that reason then.
+    pub(super) fn settle(&mut self, now: OffsetDateTime, obstacle: Option<Outcome>) {
         let Some(transition) = self.transition.take_if(|transition| transition.until <= now) else { return };
         self.revision_id = transition.revision_after;
+        if let Some(outcome) = obstacle {
+            let Outcome { state_reason_code: code, reason } = &outcome;
+            self.state = Status::because("Inactive", code, reason);
+            if let Some(before) = transition.before {
+                (self.settings, self.code) = *before;
+                self.last_update = Some(Status::because("Failed", code, reason));
+            }
+            return;
+        }
         let failed =
             |outcome: &Outcome| Status::because("Failed", &outcome.state_reason_code, &outcome.reason);
         match (transition.failure, transition.before) {
@@ -255,6 +275,7 @@ impl Version {
             revision_after: new_revision(),
             failure: None,
             before: None,
+            fetches_again: true,
         });
     }
 
@@ -264,13 +285,43 @@ impl Version {
         self.revision_id = new_revision();
     }
 
-    /// Refuses a change while the version is changing, or where its creation failed.
+    /// Makes the function inactive for another reason: what Lambda shows where an image it has
+    /// used for long is gone or not to be read any more.
+    pub(super) fn go_bad(&mut self, outcome: &Outcome) {
+        self.state = Status::because("Inactive", &outcome.state_reason_code, &outcome.reason);
+        self.revision_id = new_revision();
+    }
+
+    /// Leaves the function Pending for longer than Lambda should ever take.
+    pub(super) fn get_stuck(&mut self, call: &Call) {
+        let long_ago = Call { now: call.now - STUCK_AFTER - time::Duration::MINUTE, ..call.clone() };
+        self.last_modified = timestamp(&long_ago);
+        self.revision_id = new_revision();
+        self.state = Status::creating("Pending");
+        self.last_update = None;
+        self.transition = None;
+    }
+
+    /// An update of a function that is stuck is refused, and moves it to Failed.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html>
+    pub(super) fn end_stuck(&mut self) -> bool {
+        let stuck = self.state.value == "Pending" && self.transition.is_none();
+        if stuck {
+            self.state =
+                Status::because("Failed", "InternalError", "The function could not be created in time.");
+            self.revision_id = new_revision();
+        }
+        stuck
+    }
+
+    /// Refuses a change while the version is changing, or where its creation failed. One that was
+    /// active before takes a new image.
     ///
     /// <https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>
     pub(super) fn check_settled(&self, arn: &str) -> Result<(), Failure> {
         const PREFIX: &str = "The operation cannot be performed at this time.";
         let state = self.state.value.as_str();
-        if matches!(state, "Pending" | "Failed") {
+        if state == "Pending" || (state == "Failed" && self.last_update.is_none()) {
             return Err(Failure::conflict(format!(
                 "{PREFIX} The function is currently in the following state: {state}"
             )));
@@ -297,7 +348,7 @@ impl Function {
     pub(super) fn read(tx: &Transaction<'_>, call: &Call, name: &str) -> Result<Option<Self>, StoreError> {
         let mut function: Option<Self> = tx.read(&key(&call.region, name))?;
         if let Some(function) = &mut function {
-            function.settle(call.now);
+            function.settle(tx, &call.region, call.now)?;
         }
         Ok(function)
     }
@@ -311,7 +362,7 @@ impl Function {
         let mut functions = Vec::new();
         for name in tx.list(&format!("{region}/lambda/functions"))? {
             let Some(mut function) = tx.read::<Self>(&key(region, &name))? else { continue };
-            function.settle(now);
+            function.settle(tx, region, now)?;
             functions.push(function);
         }
         Ok(functions)
@@ -327,9 +378,17 @@ impl Function {
         tx.delete(&key(&call.region, &self.name))
     }
 
-    fn settle(&mut self, now: OffsetDateTime) {
-        self.latest.settle(now);
-        self.versions.iter_mut().for_each(|version| version.settle(now));
+    fn settle(&mut self, tx: &Transaction<'_>, region: &str, now: OffsetDateTime) -> Result<(), StoreError> {
+        let again = |version: &Version| version.transition.as_ref().is_some_and(|it| it.fetches_again);
+        let versions = std::iter::once(&mut self.latest).chain(&mut self.versions);
+        for version in versions {
+            let obstacle = match again(version) {
+                true => images::obstacle(tx, region, &self.name, &version.code)?,
+                false => None,
+            };
+            version.settle(now, obstacle);
+        }
+        Ok(())
     }
 
     /// `$LATEST` or a published version.

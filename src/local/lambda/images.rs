@@ -1,11 +1,14 @@
 //! Where Lambda looks up an `ImageUri`: the local cloud's own registry, or a test's.
 
 use super::errors::Failure;
+use super::function::{Code, Outcome};
+use crate::domain::arn::Arn;
 use crate::domain::digest::Digest;
 use crate::domain::reference::RepositoryName;
-use crate::local::call::Call;
+use crate::local::call::{ACCOUNT, Call};
 use crate::local::registry::resolve::{self, ResolveError};
-use crate::local::store::StoreError;
+use crate::local::repository::Repository;
+use crate::local::store::{StoreError, Transaction};
 
 /// What an `ImageUri` stands for at the moment it is looked up.
 #[derive(Clone, Debug)]
@@ -101,6 +104,35 @@ impl ImageCatalogue for LocalRegistry {
     fn render_uri(&self, call: &Call, canonical: &str) -> String {
         resolve::render_uri(call, canonical)
     }
+}
+
+/// Why Lambda cannot fetch again what a function runs: the image was deleted from its repository,
+/// or the repository's policy does not let Lambda read it any more.
+///
+/// The second reason is reported (<https://github.com/aws/aws-cdk/issues/27007>); the first
+/// follows it without a recorded example.
+pub(super) fn obstacle(
+    tx: &Transaction<'_>,
+    region: &str,
+    function: &str,
+    code: &Code,
+) -> Result<Option<Outcome>, StoreError> {
+    let Code::Image { repository, digest, .. } = code else { return Ok(None) };
+    let because = |code: &str, reason: &str| {
+        Some(Outcome { state_reason_code: code.to_owned(), reason: reason.to_owned() })
+    };
+    let found = Repository::find(tx, region, repository)?;
+    let Some(found) = found.filter(|found| found.images.contains_key(digest)) else {
+        return Ok(because("ImageDeleted", "The image the function runs was deleted."));
+    };
+    let arn = Arn::function(region, ACCOUNT, function).to_string();
+    Ok(match resolve::policy_lets_lambda_pull(&found, &arn) {
+        true => None,
+        false => because(
+            "ImageAccessDenied",
+            "The function does not have permission to access the specified image.",
+        ),
+    })
 }
 
 impl From<ResolveError> for ImageRefusal {

@@ -6,7 +6,7 @@
 
 mod account;
 mod aliases;
-mod control;
+pub mod control;
 mod create;
 mod errors;
 mod function;

@@ -73,7 +73,12 @@ pub(super) fn update_function_code(request: &Request<'_>) -> Result<Reply, Failu
                 "Please don't provide ImageUri when updating a function with packageType Zip.",
             ));
         }
-        function.latest.check_settled(&arn)?;
+        if let Err(refused) = function.latest.check_settled(&arn) {
+            if function.latest.end_stuck() {
+                function.write(tx, call)?;
+            }
+            return Err(refused);
+        }
         let code = match image {
             Some((uri, taken)) => taken.map_err(|refusal| refusal.into_failure(uri))?.into(),
             None => wanted.code.archive()?,
@@ -83,7 +88,7 @@ pub(super) fn update_function_code(request: &Request<'_>) -> Result<Reply, Failu
             return Ok(Reply::json(200, present));
         }
         let outcome = take_outcome(tx, call, &target.name)?;
-        function.latest.update(call, outcome.clone(), |settings, present| {
+        function.latest.update(call, outcome.clone(), false, |settings, present| {
             *present = code;
             if let Some(architecture) = wanted.architectures.as_deref().and_then(<[_]>::first) {
                 settings.architecture.clone_from(architecture);
@@ -118,12 +123,17 @@ pub(super) fn update_function_configuration(request: &Request<'_>) -> Result<Rep
         function.latest.check_revision(wanted.revision_id.as_deref())?;
         check_package_type(&wanted.settings, function.latest.settings.is_image())?;
         wanted.settings.check()?;
-        function.latest.check_settled(&arn)?;
+        if let Err(refused) = function.latest.check_settled(&arn) {
+            if function.latest.end_stuck() {
+                function.write(tx, call)?;
+            }
+            return Err(refused);
+        }
         if let Some(role) = &wanted.settings.role {
             roles::check(tx, call, role)?;
         }
         let outcome = take_outcome(tx, call, &target.name)?;
-        function.latest.update(call, outcome, |settings, _| settings.apply(&wanted.settings));
+        function.latest.update(call, outcome, true, |settings, _| settings.apply(&wanted.settings));
         function.write(tx, call)?;
         Ok(Reply::json(200, configuration(call, &function.name, &function.latest, None, States::Shown)))
     })?

@@ -109,11 +109,16 @@ pub fn resolve(call: &Call, image_uri: &str) -> Result<ResolvedImage, ResolveErr
 /// <https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions>
 pub fn lambda_may_pull(call: &Call, repository: &RepositoryName, function_arn: &str) -> bool {
     let found = call.store.transaction(|tx| Repository::find(tx, &call.region, repository.as_str()));
-    let policy = found.ok().and_then(Result::ok).flatten().and_then(|repository| repository.policy);
-    let (Some(text), Ok(arn)) = (policy, function_arn.parse::<Arn>()) else { return false };
+    let found = found.ok().and_then(Result::ok).flatten();
+    found.is_some_and(|repository| policy_lets_lambda_pull(&repository, function_arn))
+}
+
+/// As [`lambda_may_pull`], for a repository that has been read.
+pub fn policy_lets_lambda_pull(repository: &Repository, function_arn: &str) -> bool {
+    let (Some(text), Ok(arn)) = (&repository.policy, function_arn.parse::<Arn>()) else { return false };
     let name = arn.resource.split(':').nth(1).and_then(|name| name.parse().ok());
-    let (Ok(policy), Some(function)) = (RepositoryPolicy::parse(&text), name) else { return false };
-    let repository_arn = format!("arn:aws:ecr:{}:{ACCOUNT}:repository/{repository}", call.region);
+    let (Ok(policy), Some(function)) = (RepositoryPolicy::parse(text), name) else { return false };
+    let repository_arn = repository.arn();
     let pull = Pull {
         partition: arn.partition,
         region: arn.region,

@@ -110,7 +110,8 @@ pub(super) async fn start_announced(options: &LocalOptions) -> Result<RunningSer
     Ok(server)
 }
 
-fn open(options: &LocalOptions) -> Result<(File, Arc<Store>), LocalError> {
+/// Opens the store of a directory that is not wiped meanwhile.
+pub(super) fn open(options: &LocalOptions) -> Result<(File, Arc<Store>), LocalError> {
     let directory = &options.directory;
     std::fs::create_dir_all(directory).map_err(at(directory))?;
     let serving = lock_file(directory, SERVING_LOCK)?;

@@ -1,8 +1,11 @@
 //! A function as `status` and `watch` show it. Values of environment variables are masked.
 
+use std::time::SystemTime;
+
 use serde_json::{Map, Value, json};
 
 use crate::domain::function::{Function, Readiness};
+use crate::domain::reason::{Explanation, explain_now};
 use crate::domain::secret::MASK;
 use crate::output::json::{extended, status_members};
 use crate::output::style::Style;
@@ -27,6 +30,8 @@ pub(super) fn to_json(reason: &str, function: &Function) -> Value {
         "readiness": readiness(function),
     });
     let rest = vec![
+        ("explanation", explained(function).map(|it| it.meaning).into()),
+        ("next_steps", explained(function).map(|it| it.next).unwrap_or_default().into()),
         ("package_type", function.package_type.as_str().into()),
         ("architecture", function.architecture.map(|architecture| architecture.as_str()).into()),
         ("image_uri", function.resolved_image_uri.clone().or(function.image_uri.clone()).into()),
@@ -57,6 +62,22 @@ pub(super) fn status_to_json(function: &Function, source_commit: Option<&str>) -
     extended(to_json("status", function), vec![("source_commit", source_commit.into())])
 }
 
+/// The same, with whether there was anything to do.
+pub(super) fn wake_to_json(function: &Function, woken: bool) -> Value {
+    extended(to_json("wake", function), vec![("woken", woken.into())])
+}
+
+fn explained(function: &Function) -> Option<Explanation> {
+    explain_now(function, SystemTime::now())
+}
+
+/// What to do about the function's status; nothing where all is well.
+pub(super) fn advice(function: &Function, style: &Style) -> String {
+    let Some(Explanation { meaning, next }) = explained(function) else { return String::new() };
+    let next = next.iter().map(|text| format!("{} {}\n", style.hint("hint:"), clean(text)));
+    std::iter::once(format!("  {}\n", clean(&meaning))).chain(next).collect()
+}
+
 /// A readable block.
 pub(super) fn block(function: &Function, source_commit: Option<&str>, style: &Style) -> String {
     let state = status(&function.status);
@@ -69,8 +90,16 @@ pub(super) fn block(function: &Function, source_commit: Option<&str>, style: &St
     let pairs = |pairs: Vec<String>| if pairs.is_empty() { "(none)".to_owned() } else { pairs.join(", ") };
     let uri = function.resolved_image_uri.as_ref().or(function.image_uri.as_ref());
     let config = &function.image_config;
+    let explanation = explained(function);
     let rows = [
         ("state", Some(state)),
+        ("meaning", explanation.as_ref().map(|it| clean(&it.meaning))),
+        (
+            "next",
+            explanation.as_ref().map(|it| {
+                it.next.iter().map(|text| clean(text)).collect::<Vec<_>>().join(&format!("\n  {:17}  ", ""))
+            }),
+        ),
         ("arn", Some(clean(&function.arn))),
         ("package_type", Some(function.package_type.to_string())),
         ("image", uri.map(|uri| clean(uri))),

@@ -36,6 +36,26 @@ pub enum LocalReport {
         /// Where it answers HTTP.
         url: String,
     },
+    /// `local fail`
+    Fail {
+        /// The function.
+        function: String,
+        /// Its region.
+        region: String,
+        /// The reason code; `None` where changes end well again.
+        code: Option<String>,
+        /// Whether the function shows it already.
+        now: bool,
+    },
+    /// `local idle`
+    Idle {
+        /// The function.
+        function: String,
+        /// Its region.
+        region: String,
+        /// The command that wakes it.
+        wake: String,
+    },
     /// `local reset`
     Reset {
         /// What was wiped.
@@ -94,6 +114,13 @@ impl LocalReport {
             Self::Url { function, url } => {
                 json!({ "reason": "local-url", "function_name": function, "url": url })
             }
+            Self::Fail { function, region, code, now } => json!({
+                "reason": "local-fail", "function_name": function, "region": region,
+                "state_reason_code": code, "now": now,
+            }),
+            Self::Idle { function, region, .. } => {
+                json!({ "reason": "local-idle", "function_name": function, "region": region })
+            }
             Self::Reset { directory } => json!({ "reason": "local-reset", "directory": directory }),
         }
     }
@@ -133,7 +160,7 @@ impl LocalReport {
                 text
             }
             Self::Url { url, .. } => format!("{url}\n"),
-            Self::Reset { .. } => String::new(),
+            Self::Fail { .. } | Self::Idle { .. } | Self::Reset { .. } => String::new(),
         }
     }
 
@@ -143,6 +170,18 @@ impl LocalReport {
                 format!("the local cloud listens on {endpoint}; Ctrl-C ends it, its state stays\n")
             }
             Self::Status { .. } | Self::Url { .. } => String::new(),
+            Self::Fail { function, code: None, .. } => {
+                format!("the next change of {function} ends as it should\n")
+            }
+            Self::Fail { function, code: Some(code), now: true, .. } => {
+                format!("{function} shows {code} from now on\n")
+            }
+            Self::Fail { function, code: Some(code), now: false, .. } => {
+                format!("the next creation or update of {function} ends in Failed ({code}), once\n")
+            }
+            Self::Idle { function, wake, .. } => {
+                format!("{function} is idle: its next invocation fails and wakes it, and so does `{wake}`\n")
+            }
             Self::Reset { directory } => format!("wiped {directory}\n"),
         }
     }

@@ -55,6 +55,13 @@ pub enum Outcome {
     Push(PushedImage),
     /// `watch`
     Watch(Box<Function>),
+    /// `wake`
+    Wake {
+        /// The function.
+        function: Box<Function>,
+        /// Whether it was asleep, or on its way.
+        woken: bool,
+    },
     /// `status`
     Status {
         /// The function.
@@ -113,6 +120,7 @@ impl Outcome {
                 "layers_reused": image.transfer.layers_reused,
             }),
             Self::Watch(function) => function::to_json("watch", function),
+            Self::Wake { function, woken } => function::wake_to_json(function, *woken),
             Self::Status { function, source_commit } => {
                 function::status_to_json(function, source_commit.as_deref())
             }
@@ -134,7 +142,7 @@ impl Outcome {
             }
             Self::Build { digest, .. } => format!("{digest}\n"),
             Self::Push(image) => format!("{}\n", deployment::image_uri(image)),
-            Self::Watch(function) => format!("{}\n", function.arn),
+            Self::Watch(function) | Self::Wake { function, .. } => format!("{}\n", function.arn),
             Self::Status { function, source_commit } => {
                 function::block(function, source_commit.as_deref(), style)
             }
@@ -168,7 +176,13 @@ impl Outcome {
             Self::Push(image) => format!("{}\n", deployment::transfer(image)),
             Self::Watch(function) => {
                 let status = super::words::status(&function.status);
-                format!("{} {} has settled: {status}\n", style.good("✓"), function.name)
+                let head = format!("{} {} has settled: {status}\n", style.good("✓"), function.name);
+                head + &function::advice(function, style)
+            }
+            Self::Wake { function, woken } => {
+                let status = super::words::status(&function.status);
+                let done = if *woken { "can be invoked" } else { "is awake already: nothing had to be done" };
+                format!("{} {} {done}: {status}\n", style.good("✓"), function.name)
             }
             Self::Status { .. } | Self::Logs { .. } => String::new(),
             Self::Invocation { function, invocation } => invocation::epilogue(function, invocation),

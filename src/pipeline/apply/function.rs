@@ -14,26 +14,32 @@ use crate::pipeline::plan::FunctionChanges;
 use crate::pipeline::watch::{self, Wait};
 use crate::services::lambda::{CodeUpdate, ConfigurationUpdate, FoundFunction, NewFunction};
 
-/// Makes the function.
+/// Makes the function. What its specification does not name stays as the one it replaces had it.
 pub(super) async fn create(
     around: &Circumstances<'_>,
     spec: &FunctionSpec,
+    replaced: Option<&Function>,
     architecture: Architecture,
     image_uri: &str,
 ) -> Result<(), PipelineError> {
     let cloud = around.cloud;
+    let (environment, image_config) =
+        replaced.map(|it| (it.environment.clone(), it.image_config.clone())).unwrap_or_default();
+    let mut tags = replaced.and_then(|it| it.tags.clone()).unwrap_or_default();
+    tags.extend(spec.tags.clone());
+    let kept = |member: fn(&Function) -> u32| replaced.map(member);
     let new = NewFunction {
         name: spec.name.clone(),
         role: around.role.to_owned(),
         image_uri: image_uri.to_owned(),
         architecture,
-        memory_size: spec.memory_size,
-        timeout: spec.timeout,
-        ephemeral_storage: spec.ephemeral_storage,
-        description: spec.description.clone(),
-        environment: spec.environment.applied_to(&Default::default()),
-        image_config: spec.image_config.applied_to(&Default::default()),
-        tags: spec.tags.clone(),
+        memory_size: spec.memory_size.or(kept(|it| it.memory_size)),
+        timeout: spec.timeout.or(kept(|it| it.timeout)),
+        ephemeral_storage: spec.ephemeral_storage.or(kept(|it| it.ephemeral_storage)),
+        description: spec.description.clone().or(replaced.map(|it| it.description.clone())),
+        environment: spec.environment.applied_to(&environment),
+        image_config: spec.image_config.applied_to(&image_config),
+        tags,
     };
     let name = &new.name;
     let doing = format!("create function `{name}`");

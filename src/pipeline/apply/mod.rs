@@ -13,7 +13,7 @@ use super::early::Arrival;
 use super::error::PipelineError;
 use super::observe::{self, Observed};
 use super::plan::{DeployPlan, FunctionPlan, PolicyPlan};
-use super::{knowledge, push};
+use super::{knowledge, push, replace};
 use crate::domain::digest::Digest;
 use crate::domain::plan::{DeploymentAction, PushedImage, Step, Transfer};
 use crate::domain::policy::Pull;
@@ -66,12 +66,18 @@ impl Work<'_> {
         let uri = format!("{}@{}", repository.uri, image.digest);
         let mut stale_revision = None;
         match (&self.plan.function, &self.observed.function) {
-            (FunctionPlan::Create { architecture, role: known }, _) => {
+            (FunctionPlan::Create { architecture, role: known, replaces }, found) => {
+                let replaced = found.as_ref().map(|found| &found.function).filter(|_| *replaces);
                 let around = around(role.as_deref().unwrap_or(known));
                 let name = self.spec.function.name.as_str();
                 let creating = async {
-                    function::create(&around, &self.spec.function, *architecture, &uri).await?;
-                    Ok::<_, PipelineError>(((), "created".to_owned()))
+                    if let Some(replaced) = replaced {
+                        replace::delete(self.cloud, replaced).await?;
+                        self.cloud.wrote(Step::Function, name, "deleted");
+                    }
+                    function::create(&around, &self.spec.function, replaced, *architecture, &uri).await?;
+                    let outcome = if replaced.is_some() { "deleted, and created anew" } else { "created" };
+                    Ok::<_, PipelineError>(((), outcome.to_owned()))
                 };
                 self.cloud.step(Step::Function, name, creating).await?;
             }

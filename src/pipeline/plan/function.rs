@@ -13,13 +13,13 @@ use crate::domain::secret::MASK;
 use crate::domain::spec::DeploySpec;
 use crate::pipeline::error::PipelineError;
 use crate::pipeline::observe::{Observed, ObservedRole};
-use crate::services::lambda::ConfigurationUpdate;
+use crate::services::lambda::{Belongings, ConfigurationUpdate};
 
 /// What happens to the function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pipeline) enum FunctionPlan {
-    /// It is made, on this architecture, with this role.
-    Create { architecture: Architecture, role: String },
+    /// It is made, on this architecture, with this role; `replaces` one whose creation failed.
+    Create { architecture: Architecture, role: String, replaces: bool },
     /// It is changed, or left alone where nothing differs.
     Update(FunctionChanges),
 }
@@ -57,6 +57,17 @@ impl FunctionPlan {
             None => Planned::KnownAfter(Step::Repository),
         };
         let name = spec.function.name.to_string();
+        if let Some((found, belongings)) = observed.function.as_ref().zip(observed.belongings.as_ref()) {
+            let given = role.clone().filter(|_| spec.function.role.is_some());
+            let role = given.clone().unwrap_or_else(|| found.function.role.clone());
+            let mut changes = repair(&found.function);
+            changes.extend(code(&found.function, architecture, uri.as_deref(), planned_uri));
+            changes.extend(configuration::between(&spec.function, found, given).1);
+            changes.extend(tags(&spec.function.tags, &found.function).1);
+            changes.extend(lost(belongings));
+            let step = PlannedStep { step: Step::Function, subject: name, action: Action::Replace, changes };
+            return Ok((Self::Create { architecture, role, replaces: true }, vec![step]));
+        }
         let Some(found) = &observed.function else {
             let role = role.ok_or_else(|| PipelineError::NoRole(spec.function.name.clone()))?;
             let mut changes = vec![
@@ -66,13 +77,18 @@ impl FunctionPlan {
             ];
             changes.extend(configuration::of_new(&spec.function));
             let step = PlannedStep { step: Step::Function, subject: name, action: Action::Create, changes };
-            return Ok((Self::Create { architecture, role }, vec![step]));
+            return Ok((Self::Create { architecture, role, replaces: false }, vec![step]));
         };
         let current = &found.function;
         let role = role.filter(|_| spec.function.role.is_some());
         let (update, changes) = configuration::between(&spec.function, found, role);
         let configuration_step = changed(Step::Configuration, &name, changes);
-        let code_changes = code(current, architecture, uri.as_deref(), planned_uri);
+        let mut code_changes = code(current, architecture, uri.as_deref(), planned_uri);
+        // Any update re-activates a function that is idle; where there is none, its image again.
+        let stays_asleep = current.status.is_asleep() && update.is_empty() && code_changes.is_empty();
+        if needs_repair(current) || stays_asleep {
+            code_changes.extend(repair(current));
+        }
         let is_new_code = !code_changes.is_empty();
         let (tags, tag_changes) = tags(&spec.function.tags, current);
         let mut steps = vec![configuration_step, changed(Step::Code, &name, code_changes)];
@@ -101,10 +117,32 @@ fn changed(step: Step, subject: &str, changes: Vec<Change>) -> PlannedStep {
 /// Tells whether the function is broken in a way that a new image (or the same one again) mends:
 /// failed, or inactive for another reason than that nobody used it.
 fn needs_repair(current: &Function) -> bool {
+    current.status.readiness() == Readiness::Failed
+}
+
+/// The way from a status that is not as it should be.
+fn repair(current: &Function) -> Vec<Change> {
     let status = &current.status;
-    let went_bad = status.state == Some(FunctionState::Inactive)
-        && status.state_reason_code.as_deref().is_some_and(|code| code != "Idle" && code != "Restoring");
-    went_bad || status.readiness() == Readiness::Failed
+    let (code, _) = status.reason();
+    let mut shown = match (&status.state, &status.last_update_status) {
+        (Some(state @ (FunctionState::Failed | FunctionState::Inactive)), _) => state.to_string(),
+        (_, Some(update)) => update.to_string(),
+        _ => "Failed".to_owned(),
+    };
+    if let Some(code) = code {
+        shown.push_str(&format!(" ({code})"));
+    }
+    vec![Change::new("status", shown, "Active")]
+}
+
+/// What is lost with a function that is deleted.
+fn lost(belongings: &Belongings) -> Vec<Change> {
+    let lost = |what: &str, which: String| {
+        Change::new(format!("lost.{}", what.replace(' ', "_")), which, Value::Null)
+    };
+    let known = belongings.known.iter().map(|(what, which)| lost(what, which.clone()));
+    let unknown = belongings.unknown.iter().map(|(what, why)| lost(what, format!("unknown: {why}")));
+    known.chain(unknown).collect()
 }
 
 fn code(
@@ -121,19 +159,6 @@ fn code(
     if current.architecture != Some(architecture) {
         let from = current.architecture.map(Architecture::as_str);
         changes.push(Change::new("architecture", from, architecture.as_str()));
-    }
-    if needs_repair(current) {
-        let status = &current.status;
-        let (code, _) = status.reason();
-        let mut shown = match (&status.state, &status.last_update_status) {
-            (Some(state @ (FunctionState::Failed | FunctionState::Inactive)), _) => state.to_string(),
-            (_, Some(update)) => update.to_string(),
-            _ => "Failed".to_owned(),
-        };
-        if let Some(code) = code {
-            shown.push_str(&format!(" ({code})"));
-        }
-        changes.push(Change::new("status", shown, "Active"));
     }
     changes
 }

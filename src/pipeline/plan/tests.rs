@@ -13,7 +13,7 @@ use crate::domain::spec::{
 use crate::pipeline::observe::{ObservedPolicy, ObservedRepository, ObservedRole};
 use crate::services::ecr::Repository;
 use crate::services::iam::Role;
-use crate::services::lambda::{ConfigurationUpdate, FoundFunction};
+use crate::services::lambda::{Belongings, ConfigurationUpdate, FoundFunction};
 use crate::services::sts::CallerIdentity;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/hello";
@@ -112,6 +112,7 @@ fn observed() -> Observed {
         },
         region: "eu-west-1".to_owned(),
         function: Some(found()),
+        belongings: None,
         repository: ObservedRepository::Found(Repository {
             uri: URI.parse().unwrap(),
             arn: "arn:aws:ecr:eu-west-1:123456789012:repository/hello".to_owned(),
@@ -259,7 +260,7 @@ fn an_image_for_another_machine_is_refused_with_both_values() {
 #[test]
 fn a_broken_function_is_mended_by_its_image_first() {
     for (state, update, code) in [
-        ("Failed", None, Some("InvalidImage")),
+        ("Failed", Some("Successful"), Some("ImageDeleted")),
         ("Active", Some("Failed"), None),
         ("Inactive", Some("Successful"), Some("ImageDeleted")),
         ("Inactive", Some("Failed"), Some("ImageAccessDenied")),
@@ -282,7 +283,7 @@ fn a_broken_function_is_mended_by_its_image_first() {
 }
 
 #[test]
-fn an_idle_function_is_not_broken() {
+fn an_idle_function_is_reactivated_by_whatever_is_updated() {
     let mut idle = observed();
     idle.function.as_mut().unwrap().function.status = FunctionStatus {
         state: Some("Inactive".into()),
@@ -290,7 +291,28 @@ fn an_idle_function_is_not_broken() {
         last_update_status: Some("Successful".into()),
         ..FunctionStatus::default()
     };
-    assert!(plan(&spec(), &idle).unwrap().is_unchanged());
+    assert_eq!(told(&plan(&spec(), &idle).unwrap()), ["code Update status"]);
+    let mut wanted = spec();
+    wanted.function.memory_size = Some(256);
+    assert_eq!(told(&plan(&wanted, &idle).unwrap()), ["configuration Update memory_size"]);
+}
+
+#[test]
+fn a_function_that_never_was_active_is_replaced_and_what_is_lost_is_shown() {
+    let mut failed = observed();
+    failed.function.as_mut().unwrap().function.status = FunctionStatus {
+        state: Some("Failed".into()),
+        state_reason_code: Some("InvalidImage".to_owned()),
+        ..FunctionStatus::default()
+    };
+    failed.belongings =
+        Some(Belongings { known: vec![("resource policy", "url".to_owned())], unknown: Vec::new() });
+    let mut wanted = spec();
+    wanted.function.memory_size = Some(256);
+    let plan = plan(&wanted, &failed).unwrap();
+    assert_eq!(told(&plan), ["function Replace status memory_size lost.resource_policy"]);
+    let FunctionPlan::Create { role, replaces, .. } = plan.function else { panic!() };
+    assert!(replaces && role == ROLE, "the role it has is kept");
 }
 
 #[test]

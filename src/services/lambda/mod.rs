@@ -3,6 +3,7 @@
 //! Only the calls the pipeline uses. Every answer becomes a [`Function`] of the domain, every
 //! failure an [`ApiError`]; enumerations stay open.
 
+mod belongings;
 mod describe;
 mod invoke;
 mod pace;
@@ -17,6 +18,7 @@ use super::session::Session;
 use crate::domain::function::Function;
 
 use pace::Pace;
+pub use belongings::Belongings;
 pub use write::{CodeUpdate, ConfigurationUpdate, NewFunction};
 
 const SERVICE: &str = "lambda";

@@ -146,6 +146,26 @@ impl LambdaClient {
             .map_err(|error| ApiError::new(SERVICE, "UpdateFunctionCode", &error))
     }
 
+    /// Updates the function with this ARN without changing anything, which re-activates one that
+    /// is idle: sends the `timeout` it has, on the revision it has.
+    pub async fn touch(&self, arn: &str, timeout: u32, revision_id: Option<&str>) -> Result<(), ApiError> {
+        self.client
+            .update_function_configuration()
+            .function_name(arn)
+            .set_revision_id(revision_id.map(str::to_owned))
+            .timeout(number(timeout))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| ApiError::new(SERVICE, "UpdateFunctionConfiguration", &error))
+    }
+
+    /// Deletes a function with everything it has.
+    pub async fn delete_function(&self, name: &FunctionName) -> Result<(), ApiError> {
+        let deleted = self.client.delete_function().function_name(name.as_str()).send().await;
+        deleted.map(drop).map_err(|error| ApiError::new(SERVICE, "DeleteFunction", &error))
+    }
+
     /// Adds or changes tags of the function with this ARN; the others stay.
     pub async fn tag(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
         let mut request = self.client.tag_resource().resource(arn);

@@ -167,6 +167,16 @@ impl Session {
     }
 }
 
+/// The region of the local cloud: the one that is given, else the one of the environment or the
+/// profile, else its own.
+pub async fn local_region(region: Option<&str>, profile: Option<&str>) -> String {
+    let found = match region {
+        Some(region) => Some(region.to_owned()),
+        None => region_of_environment(profile).await,
+    };
+    found.unwrap_or_else(|| LOCAL_REGION.to_owned())
+}
+
 /// Asks the environment and the profile, never the instance metadata service: asking that takes
 /// seconds on a machine that has none.
 async fn region_of_environment(profile: Option<&str>) -> Option<String> {

@@ -108,5 +108,6 @@ fn spec(directory: &Path) -> DeploySpec {
 }
 
 fn options() -> DeployOptions {
-    DeployOptions { create_role: false, no_wait: false, wait_timeout: Duration::from_secs(10), tag: None }
+    let wait_timeout = Duration::from_secs(10);
+    DeployOptions { create_role: false, no_wait: false, wait_timeout, tag: None, replace: false }
 }

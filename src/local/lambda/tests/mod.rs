@@ -19,8 +19,10 @@ use super::images::{FoundImage, ImageCatalogue, ImageRefusal};
 use super::reply::{self, Reply};
 use super::{answer, control, dispatch, invoke};
 use crate::domain::digest::Digest;
+use crate::domain::manifest::MediaType;
 use crate::domain::reference::{ImageReference, RepositoryName};
 use crate::local::call::{Call, Delays};
+use crate::local::repository::{Repository, StoredImage};
 use crate::local::store::Store;
 
 const URI: &str = "127.0.0.1:4566/hello:v1";
@@ -87,6 +89,28 @@ impl Cloud {
     /// Points a tag at an image.
     fn tag(&self, tag: &str, image: &[u8]) {
         self.images.0.lock().unwrap().insert(tag.to_owned(), Digest::of(image));
+    }
+
+    /// Puts an image into the registry that Lambda fetches images from again, with a policy that
+    /// lets it do so or not.
+    fn stock(&self, image: &[u8], lets_lambda_pull: bool) {
+        let policy = json!({"Version": "2012-10-17", "Statement": {
+            "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "ecr:*",
+        }});
+        let mut repository = Repository::new("eu-west-1", &"hello".parse().unwrap(), self.call.now);
+        repository.policy = lets_lambda_pull.then(|| policy.to_string());
+        let stored = StoredImage {
+            media_type: MediaType::OciManifest,
+            manifest_size: 1,
+            size: 1,
+            pushed_at: 0,
+            artifact_type: None,
+            subject: None,
+            blobs: Default::default(),
+            children: Default::default(),
+        };
+        repository.images.insert(Digest::of(image), stored);
+        self.call.store.transaction(|tx| repository.save(tx)).unwrap().unwrap();
     }
 
     fn pass(&mut self, seconds: i64) {

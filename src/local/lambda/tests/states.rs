@@ -157,6 +157,71 @@ fn an_idle_function_can_be_updated() {
 }
 
 #[test]
+fn an_idle_function_is_woken_by_an_update_that_changes_nothing() {
+    let mut cloud = Cloud::new();
+    cloud.stock(b"one", true);
+    cloud.active();
+    cloud.ok("POST", "/_lambdactl/outcomes", 204, &json!({"function": "hello", "idle": true}));
+    cloud.ok("PUT", CONFIGURATION, 200, &json!({"Timeout": 3}));
+    cloud.pass(5);
+    let active = cloud.get(CONFIGURATION);
+    assert_eq!((&active["State"], &active["LastUpdateStatus"]), (&json!("Active"), &json!("Successful")));
+}
+
+#[test]
+fn an_image_that_cannot_be_fetched_again_keeps_an_idle_function_inactive() {
+    for (image, policy, code) in [(b"two", true, "ImageDeleted"), (b"one", false, "ImageAccessDenied")] {
+        let mut cloud = Cloud::new();
+        cloud.stock(image, policy);
+        cloud.active();
+        cloud.ok("POST", "/_lambdactl/outcomes", 204, &json!({"function": "hello", "idle": true}));
+        let invocation = "/2015-03-31/functions/hello/invocations";
+        assert_eq!(cloud.refused("POST", invocation, &json!({})).0, 409);
+        assert_eq!(cloud.get(CONFIGURATION)["State"], "Pending");
+        cloud.pass(10);
+        let gone = cloud.get(CONFIGURATION);
+        assert_eq!((&gone["State"], &gone["StateReasonCode"]), (&json!("Inactive"), &json!(code)));
+        assert_eq!(gone["LastUpdateStatus"], "Successful");
+        cloud.ok("PUT", CONFIGURATION, 200, &json!({"Timeout": 30}));
+        cloud.pass(5);
+        let failed = cloud.get(CONFIGURATION);
+        assert_eq!((&failed["State"], &failed["LastUpdateStatus"]), (&json!("Inactive"), &json!("Failed")));
+        assert_eq!((&failed["LastUpdateStatusReasonCode"], &failed["Timeout"]), (&json!(code), &json!(3)));
+        cloud.ok("PUT", CODE, 200, &json!({"ImageUri": URI}));
+        cloud.pass(5);
+        assert_eq!(cloud.get(CONFIGURATION)["State"], "Active", "a new image mends it");
+    }
+}
+
+#[test]
+fn a_function_can_be_shown_with_any_reason_at_once() {
+    let mut cloud = Cloud::new();
+    let wish =
+        json!({"function": "hello", "state_reason_code": "ImageDeleted", "reason": "gone", "now": true});
+    assert_eq!(cloud.refused("POST", "/_lambdactl/outcomes", &wish).0, 404);
+    cloud.active();
+    cloud.ok("POST", "/_lambdactl/outcomes", 204, &wish);
+    let gone = cloud.get(CONFIGURATION);
+    assert_eq!((&gone["State"], &gone["StateReasonCode"]), (&json!("Inactive"), &json!("ImageDeleted")));
+    assert_eq!(gone["StateReason"], "gone");
+}
+
+#[test]
+fn a_function_that_is_stuck_fails_with_the_next_update() {
+    let mut cloud = Cloud::new();
+    cloud.active();
+    let wish = json!({"function": "hello", "state_reason_code": "Creating", "now": true});
+    cloud.ok("POST", "/_lambdactl/outcomes", 204, &wish);
+    cloud.pass(3600);
+    let stuck = cloud.get(CONFIGURATION);
+    assert_eq!(stuck["State"], "Pending");
+    assert!(stuck.get("LastUpdateStatus").is_none());
+    assert!(stuck["LastModified"].as_str().unwrap() < "1970-01-01T00", "it began long ago: {stuck}");
+    assert_eq!(cloud.refused("PUT", CONFIGURATION, &json!({"Timeout": 3})).0, 409);
+    assert_eq!(cloud.get(CONFIGURATION)["State"], "Failed");
+}
+
+#[test]
 fn states_survive_the_process() {
     let mut cloud = Cloud::new();
     let created = cloud.create();

@@ -205,6 +205,7 @@ fn a_deleted_function_is_gone_with_everything() {
 #[test]
 fn only_a_function_that_is_there_and_awake_can_be_invoked() {
     let mut cloud = Cloud::new();
+    cloud.stock(b"one", true);
     cloud.active();
     let path = "/2015-03-31/functions/hello/invocations";
     cloud.ok("POST", path, 204, &json!({}));
