@@ -48,10 +48,12 @@ complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "push" -d 'Put a
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "dev" -d 'Deploy to the local cloud, again with every change, and show the log'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "watch" -d 'Follow a function until it settles'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "status" -d 'Show what is live: state, image, source commit, configuration'
+complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "wake" -d 'Re-activate a function that nobody used for weeks'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "invoke" -d 'Call a function and print its response'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "logs" -d 'Show the log lines of a function'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "run" -d 'Call a program as a function, without an image'
-complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "policy" -d 'Show or mend the policy that lets Lambda pull from the repository'
+complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "policy" -d 'Show or mend who may do what: Lambda with the repository, and you with all of it'
+complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "doctor" -d 'Check everything a deployment needs, and say how to mend what is missing'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "local" -d 'Run, inspect or wipe the embedded local cloud'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "man" -d 'Write the man pages of every command into a directory'
@@ -266,6 +268,23 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand status" -s q -l quie
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand status" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand status" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -l wait-timeout -d 'Wait this long for the function to settle, such as 90s or 5m' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand wake" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l payload -d 'The event [default: standard input, or {} where that is a terminal or empty]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l payload-file -d 'Read the event from a file; `-` is standard input' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l client-context -d 'What a client of the mobile SDK would send along' -r
@@ -332,28 +351,30 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -s q -l quiet -
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l profile -d 'Use the credentials and settings of this AWS profile' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
 plain\t'One line a transition, nothing rewritten'
 json\t'One JSON object a line, on standard output'"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
 always\t'Always, except in plain and JSON output'
 never\t'Never'"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -s q -l quiet -d 'Show only results and errors'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -l yes -d 'Answer every question with yes'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -f -a "show" -d 'Show the repository\'s policy, whether Lambda may pull, and what rights a deployment needs'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure" -f -a "ensure" -d 'Let Lambda pull from the repository, and keep every other statement'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -f -a "show" -d 'Show the repository\'s policy, whether Lambda may pull, and what rights a deployment needs'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -f -a "ensure" -d 'Let Lambda pull from the repository, and keep every other statement'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and not __fish_seen_subcommand_from show ensure iam" -f -a "iam" -d 'Print the least IAM policy of whoever deploys, as JSON'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from show" -l function -d 'Name of the function [default: the directory\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from show" -l architecture -d 'Instruction set: x86_64 or arm64 [default: the existing function\'s, else the image\'s]' -r -f -a "x86_64\t''
 arm64\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from show" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from show" -l for-account -d 'Accounts whose functions pull from the repository [default: the caller\'s]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from show" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from show" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
@@ -375,6 +396,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_s
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -l architecture -d 'Instruction set: x86_64 or arm64 [default: the existing function\'s, else the image\'s]' -r -f -a "x86_64\t''
 arm64\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -l for-account -d 'Accounts whose functions pull from the repository [default: the caller\'s]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
@@ -392,26 +414,86 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_s
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from ensure" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l profile -d 'Use the credentials and settings of this AWS profile' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l function -d 'Name of the function [default: the directory\'s name]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l architecture -d 'Instruction set: x86_64 or arm64 [default: the existing function\'s, else the image\'s]' -r -f -a "x86_64\t''
+arm64\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l role -d 'Execution role, by ARN or name; required to create a function' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l image -d 'Use an image that exists: docker:NAME[:TAG], oci:DIR[:TAG], archive:FILE, or an ECR reference' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l context -d 'Send this directory to the builder' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l dockerfile -d 'Build with this Dockerfile [default: Dockerfile in the context]' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l target -d 'Stop at this stage of the Dockerfile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l build-arg -d 'Set an ARG of the Dockerfile; may be repeated' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
+append\t''
+engine\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l account -d 'Make the policy for this account [default: the caller\'s]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
 plain\t'One line a transition, nothing rewritten'
 json\t'One JSON object a line, on standard output'"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
 always\t'Always, except in plain and JSON output'
 never\t'Never'"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -s q -l quiet -d 'Show only results and errors'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -l yes -d 'Answer every question with yes'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -f -a "serve" -d 'Serve the local cloud in the foreground, for any AWS client'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -f -a "status" -d 'Show what the local cloud holds'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -f -a "url" -d 'Give a function a URL, and print it'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url reset" -f -a "reset" -d 'Wipe the local cloud: every function, repository and image of it'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l no-create-repository -d 'Fail instead of creating a repository that does not exist'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l create-role -d 'Also let them make the execution role'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l invoke -d 'Also let them call the function'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l logs -d 'Also let them read the function\'s log'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l function -d 'Name of the function [default: the directory\'s name]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l architecture -d 'Instruction set: x86_64 or arm64 [default: the existing function\'s, else the image\'s]' -r -f -a "x86_64\t''
+arm64\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l role -d 'Execution role, by ARN or name; required to create a function' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l create-role -d 'A missing role would be made (always with `--local`)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l no-create-repository -d 'Fail instead of creating a repository that does not exist'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -f -a "serve" -d 'Serve the local cloud in the foreground, for any AWS client'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -f -a "status" -d 'Show what the local cloud holds'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -f -a "url" -d 'Give a function a URL, and print it'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -f -a "fail" -d 'Let a function fail for a reason of your choice'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -f -a "idle" -d 'Let a function fall idle, as Lambda does with functions nobody used for weeks'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -f -a "reset" -d 'Wipe the local cloud: every function, repository and image of it'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l listen -d 'Listen on this loopback address [default: a free port of 127.0.0.1]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
 container\t''
@@ -465,6 +547,41 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_se
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from url" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l reason -d 'The reason in Lambda\'s words [default: a usual text]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l now -d 'Let the function show it at once'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l clear -d 'Let changes end well again'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from fail" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from idle" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from reset" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from reset" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from reset" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r

@@ -91,6 +91,16 @@ impl Environment {
         self.stdin_is_terminal && self.stderr_is_terminal && !self.ci
     }
 
+    /// Where an engine may be.
+    pub(super) fn engine(&self) -> &EngineLocation {
+        &self.engine
+    }
+
+    /// The variables that replace endpoints.
+    pub(super) fn replaced_endpoints(&self) -> impl Iterator<Item = &str> {
+        self.endpoints.keys().map(String::as_str).filter(|name| name.starts_with("AWS_ENDPOINT_URL"))
+    }
+
     /// Tells whether standard input is a terminal.
     pub(super) fn reads_from_people(&self) -> bool {
         self.stdin_is_terminal
@@ -181,6 +191,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Where the local cloud is, and whether it is in this process; `None` in AWS.
+    pub(super) fn local(&self) -> Option<(&str, bool)> {
+        self._local.as_ref().map(|local| (local.endpoint.as_str(), local.is_own()))
+    }
+
     /// Ends what runs in this process, and waits for it.
     pub(super) async fn end(self) {
         if let Some(local) = self._local {
@@ -211,11 +226,24 @@ impl Context {
 
     /// Connects to AWS, or to the local cloud with `--local`.
     pub(super) async fn connect(&self) -> Result<Connection, CommandError> {
-        self.connect_to(&FunctionArguments::default()).await
+        self.connect_with(&FunctionArguments::default(), false).await
+    }
+
+    /// As [`Context::connect`], to ask once and briefly.
+    pub(super) async fn connect_impatiently(&self) -> Result<Connection, CommandError> {
+        self.connect_with(&FunctionArguments::default(), true).await
     }
 
     /// As [`Context::connect`], where functions may have to run in this process.
     pub(super) async fn connect_to(&self, functions: &FunctionArguments) -> Result<Connection, CommandError> {
+        self.connect_with(functions, false).await
+    }
+
+    async fn connect_with(
+        &self,
+        functions: &FunctionArguments,
+        impatient: bool,
+    ) -> Result<Connection, CommandError> {
         let local = if self.global.local {
             Some(crate::local::attach_or_serve(&self.local_options(None, functions)?).await?)
         } else {
@@ -227,6 +255,7 @@ impl Context {
             local_endpoint: local.as_ref().map(|cloud| cloud.endpoint.clone()),
             extra_roots: self.environment.extra_roots.clone(),
             endpoints: self.environment.endpoints.clone(),
+            impatient,
         };
         let engine = self.environment.engine.clone();
         let mut cloud = Cloud::connect(&session, engine, self.output.reporter()).await?;

@@ -136,7 +136,13 @@ impl Work<'_> {
     }
 
     async fn deploy(&mut self, cloud: &Cloud, spec: &DeploySpec) -> Result<(), CommandError> {
-        let options = DeployOptions { create_role: true, no_wait: false, wait_timeout: PATIENCE, tag: None };
+        let options = DeployOptions {
+            create_role: true,
+            no_wait: false,
+            wait_timeout: PATIENCE,
+            tag: None,
+            replace: false,
+        };
         let deployment = cloud.deploy(spec, &options).await?;
         let function = deployment.function_name.to_string();
         self.context

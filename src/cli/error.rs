@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::domain::denial::Denial;
 use crate::domain::invocation::FunctionFailure;
 use crate::local::LocalError;
 use crate::output::Output;
 use crate::output::report::ErrorReport;
 use crate::pipeline::{ErrorKind, PipelineError};
 use crate::services::api_error::ApiError;
+use crate::services::registry::RegistryError;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +167,19 @@ impl CommandError {
             code: api.and_then(|api| api.code.clone()),
             request_id: api.and_then(|api| api.request_id.clone()),
             function: None,
+            denied: self.denial().map(|denial| {
+                let statement = denial.statement();
+                serde_json::json!({
+                    "action": denial.action, "resource": denial.resource, "statement": statement,
+                })
+            }),
         }
+    }
+
+    /// The permission the caller lacks, if that is what ended the command.
+    fn denial(&self) -> Option<Denial> {
+        let of_registry = || chain(self).find_map(|error| error.downcast_ref::<RegistryError>()?.denial());
+        self.api_error().and_then(ApiError::denial).or_else(of_registry)
     }
 
     /// What a service answered, if that is what ended the command.

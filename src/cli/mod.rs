@@ -10,6 +10,7 @@ mod completions;
 mod context;
 mod deploy;
 mod dev;
+mod doctor;
 mod error;
 mod event;
 mod functions;
@@ -96,6 +97,7 @@ enum Command {
     Run(run::RunArguments),
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    Doctor(doctor::DoctorArguments),
     #[command(subcommand)]
     Local(local::LocalCommand),
     Completions(completions::CompletionsArguments),
@@ -158,6 +160,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, CommandError> {
         Command::Logs(arguments) => arguments.run(context),
         Command::Run(arguments) => signal::run(context, arguments.run(context)),
         Command::Policy(command) => signal::run(context, command.run(context)),
+        Command::Doctor(arguments) => signal::run(context, arguments.run(context)),
         Command::Local(command) => command.run(context),
         Command::Completions(arguments) => arguments.run(context),
         Command::Man(arguments) => arguments.run(context),

@@ -36,6 +36,13 @@ pub(super) struct NameArguments {
     architecture: Option<Architecture>,
 }
 
+impl NameArguments {
+    /// Tells whether a function is named.
+    pub(super) fn names_function(&self) -> bool {
+        self.function.is_some()
+    }
+}
+
 fn architectures() -> impl clap::builder::TypedValueParser<Value = Architecture> {
     use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
     let values = [PossibleValue::new("x86_64").alias("amd64"), PossibleValue::new("arm64").alias("aarch64")];

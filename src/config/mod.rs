@@ -16,5 +16,5 @@ mod settings;
 pub use environment::EnvironmentVerbs;
 pub use error::{ConfigError, Position};
 pub use file::{ConfigFile, FILE_NAME};
-pub use resolve::{Location, Overrides, Purpose, function_name, resolve};
+pub use resolve::{Location, Overrides, Purpose, function_name, is_project, resolve};
 pub use settings::{BuildSettings, FunctionSettings, ImageSettings, RepositorySettings, Settings};

@@ -100,6 +100,15 @@ pub fn function_name(location: &Location, overrides: &Overrides) -> Result<Funct
     name_of(&settings, &directory)
 }
 
+/// Tells whether there is something to deploy: a configuration file, or a Dockerfile.
+pub fn is_project(location: &Location) -> bool {
+    match find(location) {
+        Ok((directory, file)) => file.is_some() || directory.join("Dockerfile").exists(),
+        // What is wrong with it is said by whoever reads it.
+        Err(_) => true,
+    }
+}
+
 /// The settings of all levels, the directory they are relative to, and the file, if there is one.
 fn settings(
     location: &Location,

@@ -143,6 +143,9 @@ mod tests {
             ("us-gov-east-1", "aws-us-gov"),
             ("us-iso-east-1", "aws-iso"),
             ("us-isob-east-1", "aws-iso-b"),
+            ("us-isof-south-1", "aws-iso-f"),
+            ("eu-isoe-west-1", "aws-iso-e"),
+            ("ap-southeast-6", "aws"),
             ("eusc-de-east-1", "aws-eusc"),
         ] {
             assert_eq!(Partition::of_region(region).as_str(), partition);

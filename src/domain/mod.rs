@@ -6,6 +6,8 @@
 
 pub mod arn;
 pub mod caller_policy;
+pub mod denial;
+pub mod diagnosis;
 pub mod digest;
 pub mod environment;
 pub mod function;

@@ -21,6 +21,8 @@ pub struct ErrorReport {
     pub request_id: Option<String>,
     /// The function it is about, where several are worked on.
     pub function: Option<String>,
+    /// A permission the caller lacks: action, resource, and the statement that is missing.
+    pub denied: Option<Value>,
 }
 
 impl ErrorReport {
@@ -29,7 +31,8 @@ impl ErrorReport {
         let optional =
             [("code", &self.code), ("request_id", &self.request_id), ("function_name", &self.function)];
         let optional =
-            optional.into_iter().filter_map(|(name, text)| Some((name, text.clone()?.into()))).collect();
+            optional.into_iter().filter_map(|(name, text)| Some((name, Value::from(text.clone()?))));
+        let optional = optional.chain(self.denied.clone().map(|denied| ("denied", denied))).collect();
         extended(
             json!({
                 "reason": "error", "message": self.message, "causes": self.causes, "hints": self.hints,
@@ -75,6 +78,7 @@ mod tests {
             code: Some("AccessDeniedException".to_owned()),
             request_id: Some("r-2".to_owned()),
             function: None,
+            ..ErrorReport::default()
         };
         assert_eq!(
             report.to_text(&Style::new(false)),

@@ -124,6 +124,11 @@ impl Cloud {
         self.inner.session.region().unwrap_or_default()
     }
 
+    /// Refuses to go on where no region is set.
+    pub fn require_region(&self) -> Result<(), PipelineError> {
+        Ok(self.inner.session.region().map(drop)?)
+    }
+
     /// What has been written so far; to be asked after an interruption.
     pub fn progress(&self) -> Progress {
         self.inner.shared.ledger.snapshot()

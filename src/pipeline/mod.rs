@@ -9,6 +9,7 @@ mod cache;
 mod cloud;
 mod deploy;
 mod dockerfile;
+pub mod doctor;
 mod early;
 mod error;
 mod knowledge;
@@ -35,7 +36,7 @@ use crate::domain::function::Function;
 use crate::domain::invocation::{Invocation, InvokeRequest};
 use crate::domain::log::{LogEvent, LogRequest, LogSummary};
 use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
-use crate::domain::reference::{RepositoryUri, Tag};
+use crate::domain::reference::{ImageReference, RepositoryUri, Tag};
 use crate::domain::spec::DeploySpec;
 use crate::image::Image;
 use crate::image::known::KnownImages;
@@ -71,18 +72,27 @@ pub struct PolicyReport {
     pub repository: RepositoryUri,
     /// The policy's text as it is now; `None` where there is none.
     pub text: Option<String>,
-    /// Whether Lambda may pull for this function.
-    pub allows_lambda: bool,
-    /// In words: why, or why not.
-    pub explanation: String,
+    /// What each of its statements says.
+    pub in_words: Vec<String>,
+    /// What it means for the functions of each account.
+    pub judgements: Vec<PolicyJudgement>,
     /// `policy ensure` only: whether the policy was changed.
     pub changed: bool,
     /// The statements that let Lambda pull, as a text to hand to the repository's owner.
     pub statements: String,
-    /// The caller's account, which is the function's.
+    /// The caller's account.
     pub account: String,
-    /// The account that owns the repository.
-    pub repository_account: String,
+}
+
+/// What a repository's policy means for the functions of one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyJudgement {
+    /// The account of the functions.
+    pub account: String,
+    /// Whether Lambda may pull for them.
+    pub allows_lambda: bool,
+    /// In words: why, or why not.
+    pub explanation: String,
 }
 
 impl Cloud {
@@ -174,13 +184,32 @@ impl Cloud {
         logs::read(self, request, show).await
     }
 
-    /// Reads and explains the repository policy.
-    pub async fn policy_show(&self, spec: &DeploySpec) -> Result<PolicyReport, PipelineError> {
-        policy::show(self, spec).await
+    /// Reads and explains the repository policy, for functions of `accounts`; of the caller's
+    /// where none is named.
+    pub async fn policy_show(
+        &self,
+        spec: &DeploySpec,
+        accounts: &[String],
+    ) -> Result<PolicyReport, PipelineError> {
+        policy::show(self, spec, accounts).await
     }
 
     /// Lets Lambda pull, keeping every other statement.
-    pub async fn policy_ensure(&self, spec: &DeploySpec) -> Result<PolicyReport, PipelineError> {
-        policy::ensure(self, spec).await
+    pub async fn policy_ensure(
+        &self,
+        spec: &DeploySpec,
+        accounts: &[String],
+    ) -> Result<PolicyReport, PipelineError> {
+        policy::ensure(self, spec, accounts).await
+    }
+
+    /// The caller's account.
+    pub async fn account(&self) -> Result<String, PipelineError> {
+        policy::account(self).await
+    }
+
+    /// The images in registries that the new one is made from, as far as they can be told.
+    pub async fn bases(&self, spec: &DeploySpec) -> Vec<ImageReference> {
+        policy::bases(spec).await
     }
 }

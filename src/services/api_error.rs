@@ -11,6 +11,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::domain::denial::Denial;
+
 /// A failed call of an AWS API, with the service's own words kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {}{}{}", code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default(), message, request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default())]
@@ -174,7 +176,7 @@ impl ApiError {
             );
         }
         if self.is_access_denied() {
-            return Some(format!("the caller's IAM policy has to allow `{}`", self.denied_action()));
+            return self.denial().map(|denial| denial.hint());
         }
         match self.failure {
             Failure::Unreachable | Failure::TimedOut => {
@@ -184,17 +186,12 @@ impl ApiError {
         }
     }
 
-    /// The action AWS says is missing, else the call's own.
-    ///
-    /// Recorded: ``User: arn:aws:iam::123456789012:user/ci is not authorized to perform:
-    /// iam:PassRole on resource: arn:aws:iam::123456789012:role/hello because no identity-based
-    /// policy allows the iam:PassRole action``.
-    fn denied_action(&self) -> String {
-        self.message
-            .split_once("is not authorized to perform: ")
-            .and_then(|(_, rest)| rest.split_whitespace().next())
-            .filter(|action| action.contains(':'))
-            .map_or_else(|| self.action(), str::to_owned)
+    /// What the caller lacks: what AWS says, else the call's own action.
+    pub fn denial(&self) -> Option<Denial> {
+        let told = || Denial::parse(&self.message).unwrap_or_else(|| Denial::untold(self.action()));
+        // That is Lambda's own right, which the repository's policy gives.
+        let of_lambda = self.message.starts_with("Lambda does not have permission");
+        (self.is_access_denied() && !of_lambda).then(told)
     }
 }
 
@@ -266,7 +263,11 @@ pub(crate) mod tests {
             "AccessDeniedException",
             "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/hello because no identity-based policy allows the iam:PassRole action",
         );
-        assert!(pass_role.hint().unwrap().contains("`iam:PassRole`"));
+        let hint = pass_role.hint().unwrap();
+        assert!(
+            hint.contains("`iam:PassRole`") && hint.contains("arn:aws:iam::123456789012:role/hello"),
+            "{hint}"
+        );
         assert!(!pass_role.is_transient());
     }
 

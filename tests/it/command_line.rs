@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "deploy",
     "plan",
     "build",
@@ -17,12 +17,13 @@ const VERBS: [&str; 15] = [
     "logs",
     "run",
     "policy",
+    "doctor",
     "local",
     "completions",
     "man",
 ];
 
-const SUBCOMMANDS: [&[&str]; 18] = [
+const SUBCOMMANDS: [&[&str]; 20] = [
     &["deploy"],
     &["plan"],
     &["build"],
@@ -33,6 +34,8 @@ const SUBCOMMANDS: [&[&str]; 18] = [
     &["policy"],
     &["policy", "show"],
     &["policy", "ensure"],
+    &["policy", "iam"],
+    &["doctor"],
     &["local"],
     &["local", "serve"],
     &["local", "status"],

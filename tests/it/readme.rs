@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lambdactl::domain::caller_policy::{Touched, caller_policy};
+use lambdactl::domain::caller_policy::{Besides, Touched, caller_policy};
 use lambdactl::domain::spec::RoleSpec;
 use serde_json::Value;
 
@@ -68,17 +68,21 @@ fn every_configuration_of_the_readme_is_understood() {
 }
 
 #[test]
-fn the_least_policy_of_the_readme_is_the_one_that_policy_show_prints() {
+fn the_least_policy_of_the_readme_is_the_one_that_policy_iam_prints() {
     let role = RoleSpec::Arn("arn:aws:iam::123456789012:role/hello".parse().unwrap());
     let (repository, function) = ("hello".parse().unwrap(), "hello".parse().unwrap());
     let expected = caller_policy(&Touched {
         region: "eu-west-1",
         account: "123456789012",
-        repository_account: "123456789012",
-        repository: &repository,
+        repository: ("123456789012".to_owned(), &repository),
         create_repository: true,
         function: &function,
-        role: Some(&role),
+        role: Some(role),
+        create_role: false,
+        configures: true,
+        tags: false,
+        bases: &[],
+        besides: Besides::default(),
     });
     let documented: Vec<Value> =
         blocks("json").iter().filter_map(|block| serde_json::from_str(block).ok()).collect();

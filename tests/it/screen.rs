@@ -321,8 +321,12 @@ fn policy(ensured: bool) -> Outcome {
     Outcome::Policy(PolicyView {
         repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/hello".to_owned(),
         text: Some("{\"Version\":\"2012-10-17\",\"Statement\":[]}".to_owned()),
-        allows_lambda: ensured,
-        explanation: "no statement names `lambda.amazonaws.com`".to_owned(),
+        in_words: vec!["statement `Pull` lets account `123456789012` do everything".to_owned()],
+        judgements: vec![(
+            "123456789012".to_owned(),
+            ensured,
+            "no statement names `lambda.amazonaws.com`".to_owned(),
+        )],
         changed: ensured,
         ensured,
         statements: "{\"Sid\":\"LambdaECRImageRetrievalPolicy\"}".to_owned(),

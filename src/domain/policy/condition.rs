@@ -54,6 +54,9 @@ fn scalars(expected: &Value) -> Vec<String> {
 /// One operator on one key: it holds where any of the expected values fits.
 fn compare(operator: &str, value: Option<&str>, expected: &[String]) -> Match {
     let operator = operator.strip_suffix("IfExists").unwrap_or(operator).to_ascii_lowercase();
+    // The keys that are known have one value each, of which "any" and "all" say the same.
+    let operator =
+        operator.strip_prefix("foranyvalue:").or(operator.strip_prefix("forallvalues:")).unwrap_or(&operator);
     let Some(value) = value else { return Match::Unknown };
     // `${…}` stands for something of the request that is not known here.
     if expected.iter().any(|pattern| pattern.contains("${")) {
@@ -61,7 +64,7 @@ fn compare(operator: &str, value: Option<&str>, expected: &[String]) -> Match {
     }
     let any =
         |fits: fn(&str, &str) -> bool| Match::from_bool(expected.iter().any(|pattern| fits(pattern, value)));
-    match operator.as_str() {
+    match operator {
         "stringequals" => any(|pattern, value| pattern == value),
         "stringnotequals" => any(|pattern, value| pattern == value).not(),
         "stringequalsignorecase" | "bool" => any(|pattern, value| pattern.eq_ignore_ascii_case(value)),
@@ -165,7 +168,9 @@ mod tests {
             (json!({"Bool": {"aws:SecureTransport": false}}), No),
             (json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}), Unknown),
             (json!({"StringEquals": {"aws:SourceAccount": "${aws:PrincipalAccount}"}}), Unknown),
-            (json!({"ForAnyValue:StringLike": {"aws:sourceArn": "*"}}), Unknown),
+            (json!({"ForAnyValue:StringLike": {"aws:sourceArn": ["x", "arn:aws:lambda:eu-west-1:*"]}}), Yes),
+            (json!({"ForAllValues:StringLike": {"aws:sourceArn": "x"}}), No),
+            (json!({"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "*"}}), Unknown),
             (json!({"StringLike": {"aws:sourceArn": "*"}, "StringEquals": {"aws:SourceAccount": "9"}}), No),
         ] {
             assert_eq!(judged(condition.clone()), expected, "{condition}");

@@ -10,6 +10,9 @@ mod judge;
 mod merge;
 mod statement;
 mod trust;
+#[cfg(test)]
+mod wild_tests;
+mod words;
 
 use serde_json::{Map, Value, json};
 
@@ -108,6 +111,11 @@ impl Pull {
         format!("arn:{}:lambda:{}:{}:function:", self.partition, self.region, self.account)
     }
 
+    /// The account as a principal.
+    fn account_root(&self) -> String {
+        format!("arn:{}:iam::{}:root", self.partition, self.account)
+    }
+
     /// Tells whether the repository belongs to another account than the function.
     pub fn is_cross_account(&self) -> bool {
         !self.repository_account.is_empty() && self.repository_account != self.account
@@ -116,20 +124,22 @@ impl Pull {
     /// The statements that let Lambda pull: one, or two across accounts.
     /// <https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#images-permissions>
     pub fn statements(&self) -> Vec<Value> {
+        // The key is one and the same; Lambda's guide spells it differently across accounts.
+        let key = if self.is_cross_account() { "aws:sourceARN" } else { "aws:sourceArn" };
         let lambda = json!({
-            "Sid": if self.is_cross_account() { "LambdaECRImageCrossAccountRetrievalPolicy" } else { merge::SID },
+            "Sid": if self.is_cross_account() { merge::CROSS_ACCOUNT_SID } else { merge::SID },
             "Effect": "Allow",
             "Principal": { "Service": LAMBDA },
             "Action": PULL_ACTIONS,
-            "Condition": { "StringLike": { "aws:sourceArn": self.source_pattern() } },
+            "Condition": { "StringLike": { key: self.source_pattern() } },
         });
         if !self.is_cross_account() {
             return vec![lambda];
         }
         let account = json!({
-            "Sid": "CrossAccountPermission",
+            "Sid": merge::ACCOUNT_SID,
             "Effect": "Allow",
-            "Principal": { "AWS": format!("arn:{}:iam::{}:root", self.partition, self.account) },
+            "Principal": { "AWS": self.account_root() },
             "Action": PULL_ACTIONS,
         });
         vec![account, lambda]
@@ -137,7 +147,17 @@ impl Pull {
 
     /// The statements as a text to hand to the owner of the repository.
     pub fn statements_text(&self) -> String {
-        let statements = self.statements();
+        Self::text_of(self.statements())
+    }
+
+    /// The statements for several functions together, each list of accounts in one statement.
+    pub fn all_statements_text(pulls: &[Self]) -> String {
+        let together = RepositoryPolicy::default().merged_all(pulls);
+        let statements = together.map(|merged| merged.policy.statements().to_vec());
+        Self::text_of(statements.unwrap_or_else(|_| pulls.iter().flat_map(Self::statements).collect()))
+    }
+
+    fn text_of(statements: Vec<Value>) -> String {
         let value = if let [only] = statements.as_slice() { only.clone() } else { Value::Array(statements) };
         serde_json::to_string_pretty(&value).unwrap_or_default()
     }

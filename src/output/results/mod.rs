@@ -1,6 +1,7 @@
 //! The results of commands: what goes to standard output, and the last words on standard error.
 
 pub mod deployment;
+mod doctor;
 pub mod function;
 mod invocation;
 pub mod local;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::plan;
 use super::style::Style;
+use crate::domain::diagnosis::{Diagnosis, Tally};
 use crate::domain::digest::Digest;
 use crate::domain::function::Function;
 use crate::domain::invocation::Invocation;
@@ -85,6 +87,12 @@ pub enum Outcome {
     },
     /// `policy show` and `policy ensure`
     Policy(PolicyView),
+    /// `policy iam`
+    CallerPolicy(Value),
+    /// `doctor`: one thing it looked at.
+    Diagnosis(Diagnosis),
+    /// `doctor`: how many of each.
+    Doctor(Tally),
     /// `local …`
     Local(LocalReport),
 }
@@ -127,6 +135,9 @@ impl Outcome {
             Self::Invocation { function, invocation } => invocation::to_json(function, invocation),
             Self::Logs { function, summary } => logs::to_json(function, summary),
             Self::Policy(view) => view.to_json(),
+            Self::CallerPolicy(policy) => json!({ "reason": "caller-policy", "policy": policy }),
+            Self::Diagnosis(diagnosis) => doctor::to_json(diagnosis),
+            Self::Doctor(tally) => doctor::tally_to_json(tally),
             Self::Local(report) => report.to_json(),
         }
     }
@@ -146,8 +157,10 @@ impl Outcome {
             Self::Status { function, source_commit } => {
                 function::block(function, source_commit.as_deref(), style)
             }
-            Self::Invocation { .. } | Self::Logs { .. } => String::new(),
+            Self::Invocation { .. } | Self::Logs { .. } | Self::Doctor(_) => String::new(),
             Self::Policy(view) => view.to_text(style),
+            Self::CallerPolicy(policy) => format!("{policy:#}\n"),
+            Self::Diagnosis(diagnosis) => doctor::to_text(diagnosis, style),
             Self::Local(report) => report.to_text(style),
         }
     }
@@ -184,7 +197,10 @@ impl Outcome {
                 let done = if *woken { "can be invoked" } else { "is awake already: nothing had to be done" };
                 format!("{} {} {done}: {status}\n", style.good("✓"), function.name)
             }
-            Self::Status { .. } | Self::Logs { .. } => String::new(),
+            Self::Status { .. } | Self::Logs { .. } | Self::CallerPolicy(_) | Self::Diagnosis(_) => {
+                String::new()
+            }
+            Self::Doctor(tally) => doctor::epilogue(tally, style),
             Self::Invocation { function, invocation } => invocation::epilogue(function, invocation),
             Self::Policy(view) => view.epilogue(),
             Self::Local(report) => report.epilogue(),

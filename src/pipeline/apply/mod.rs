@@ -6,6 +6,7 @@ mod patience;
 mod place;
 
 use std::collections::HashMap;
+use std::slice;
 use std::time::Duration;
 
 use super::cloud::Cloud;
@@ -149,7 +150,9 @@ impl Work<'_> {
             }
             PolicyPlan::Merge => {
                 let ensuring = async {
-                    let changed = ensure_policy(self.cloud, &self.spec.repository, repository, pull).await?;
+                    let changed =
+                        ensure_policy(self.cloud, &self.spec.repository, repository, slice::from_ref(pull))
+                            .await?;
                     Ok((changed, if changed { "updated" } else { "unchanged" }.to_owned()))
                 };
                 self.cloud.step(Step::RepositoryPolicy, repository.uri.to_string(), ensuring).await

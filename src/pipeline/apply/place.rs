@@ -63,7 +63,7 @@ pub(in crate::pipeline) async fn create_repository(
     }
 }
 
-/// Lets Lambda pull, keeping every other statement; returns whether the policy was changed.
+/// Lets Lambda pull for all of these, keeping every other statement; returns whether the policy was changed.
 ///
 /// The policy is read again right before it is written: there is no other guard against
 /// overwriting what somebody else adds at the same time.
@@ -71,13 +71,13 @@ pub(in crate::pipeline) async fn ensure_policy(
     cloud: &Cloud,
     spec: &RepositorySpec,
     repository: &Repository,
-    pull: &Pull,
+    pulls: &[Pull],
 ) -> Result<bool, PipelineError> {
     let (account, name) = observe::address(spec);
     let uri = &repository.uri;
     let denied = |source: ApiError| PipelineError::PolicyDenied {
         repository: uri.clone(),
-        statements: pull.statements_text(),
+        statements: Pull::all_statements_text(pulls),
         source,
     };
     let text = match cloud.ecr().policy(account.as_deref(), name).await {
@@ -92,11 +92,13 @@ pub(in crate::pipeline) async fn ensure_policy(
         Some(text) => RepositoryPolicy::parse(text)
             .map_err(|source| PipelineError::PolicyUnknown { repository: uri.clone(), source })?,
     };
-    if let Verdict::Denied { by } = present.judge(pull) {
+    let verdicts = pulls.iter().map(|pull| present.judge(pull));
+    if let Some(Verdict::Denied { by }) = verdicts.into_iter().find(|it| matches!(it, Verdict::Denied { .. }))
+    {
         return Err(Refusal::PolicyDenies { repository: uri.clone(), by }.into());
     }
     let Merged { policy, changed } = present
-        .merged(pull)
+        .merged_all(pulls)
         .map_err(|source| PipelineError::PolicyMerge { repository: uri.clone(), source })?;
     if !changed {
         return Ok(false);

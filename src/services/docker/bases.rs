@@ -11,7 +11,12 @@ use crate::domain::secret::Secret;
 /// What cannot be resolved without running the build is left out: it is pulled anonymously.
 /// <https://docs.docker.com/reference/dockerfile/#from>
 pub(super) fn registries(dockerfile: &str, args: &BTreeMap<String, Secret>) -> BTreeSet<RegistryHost> {
-    let mut found = BTreeSet::new();
+    images(dockerfile, args).into_iter().map(|image| image.repository.registry).collect()
+}
+
+/// The images that it names, in order.
+pub(super) fn images(dockerfile: &str, args: &BTreeMap<String, Secret>) -> Vec<ImageReference> {
+    let mut found = Vec::new();
     let mut stages = BTreeSet::new();
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
     for line in instructions(dockerfile) {
@@ -23,7 +28,7 @@ pub(super) fn registries(dockerfile: &str, args: &BTreeMap<String, Secret>) -> B
                 || reference == "scratch"
                 || reference.bytes().all(|b| b.is_ascii_digit());
             if let (false, Ok(reference)) = (is_stage, ImageReference::parse_familiar(&reference)) {
-                found.insert(reference.repository.registry);
+                found.push(reference);
             }
         };
         match instruction.as_str() {

@@ -7,6 +7,7 @@ mod build;
 mod connection;
 mod container;
 mod context;
+mod description;
 mod discovery;
 mod dockerignore;
 mod error;
@@ -18,7 +19,7 @@ mod push;
 mod transcript;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bollard::Docker;
 use bytes::Bytes;
@@ -26,12 +27,13 @@ use futures_util::Stream;
 
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::platform::{Architecture, Platform};
-use crate::domain::reference::RegistryHost;
+use crate::domain::reference::{ImageReference, RegistryHost};
 use crate::domain::secret::Secret;
 use crate::event::SharedReporter;
 
 pub use container::{Container, ContainerExit, ContainerOutput, ContainerRequest};
 pub use context::ContextFile;
+pub use description::{BINFMT_MISC, EngineDescription, emulates};
 pub use error::DockerError;
 pub use failure::BuildFailure;
 pub use files::ImageFiles;
@@ -79,6 +81,14 @@ pub struct Login {
     pub password: Secret,
 }
 
+/// The images a Dockerfile names, as far as its text tells; none where it cannot be read.
+pub async fn base_images(dockerfile: &Path, args: &BTreeMap<String, Secret>) -> Vec<ImageReference> {
+    match tokio::fs::read(dockerfile).await {
+        Ok(text) => bases::images(&String::from_utf8_lossy(&text), args),
+        Err(_) => Vec::new(),
+    }
+}
+
 impl BuildRequest {
     /// The registries the Dockerfile takes images from, as far as its text tells; none where it
     /// cannot be read, which the build will say.
@@ -117,6 +127,7 @@ pub struct DockerEngine {
     builder: Builder,
     is_near: bool,
     is_local: bool,
+    address: String,
 }
 
 /// The two builders engines have.
@@ -141,7 +152,8 @@ impl DockerEngine {
                 Ok((docker, builder)) => {
                     let is_near = candidate.is_here() && builder == Builder::BuildKit;
                     let is_local = candidate.endpoint.is_socket();
-                    return Ok(Self { docker, builder, is_near, is_local });
+                    let address = candidate.endpoint.to_string();
+                    return Ok(Self { docker, builder, is_near, is_local, address });
                 }
                 Err(error) => first_error = first_error.or(Some(error)),
             }
@@ -201,6 +213,11 @@ impl DockerEngine {
     /// Opens an image to read single files and directories out of it.
     pub async fn files(&self, image: &str) -> Result<ImageFiles, DockerError> {
         files::open(&self.docker, image).await
+    }
+
+    /// What kind of engine it is.
+    pub async fn describe(&self) -> Result<EngineDescription, DockerError> {
+        description::describe(&self.docker, self.builder, &self.address).await
     }
 
     /// Tells whether the engine is reached through a socket of this machine.

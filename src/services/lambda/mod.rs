@@ -17,8 +17,8 @@ use super::api_error::ApiError;
 use super::session::Session;
 use crate::domain::function::Function;
 
-use pace::Pace;
 pub use belongings::Belongings;
+use pace::Pace;
 pub use write::{CodeUpdate, ConfigurationUpdate, NewFunction};
 
 const SERVICE: &str = "lambda";

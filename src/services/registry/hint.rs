@@ -2,9 +2,19 @@
 
 use std::io;
 
+use crate::domain::denial::Denial;
+
 use super::error::{Operation, Refusal, RegistryError, cause, certificate_error};
 
 impl RegistryError {
+    /// What the caller lacks, where ECR says it.
+    pub fn denial(&self) -> Option<Denial> {
+        match self {
+            Self::Refused(refusal) if refusal.status.as_u16() == 403 => refusal.denial(),
+            _ => None,
+        }
+    }
+
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -35,6 +45,7 @@ impl Refusal {
                 "the repository holds as many images as its quota allows: delete some, or add a lifecycle policy"
                     .to_owned(),
             ),
+            403 if self.ecr && self.denial().is_some() => self.denial().map(|denial| denial.hint()),
             403 if self.ecr => Some(format!(
                 "the caller needs {} on this repository, and `ecr:GetAuthorizationToken` on `*`",
                 words(operation.ecr_actions())
@@ -48,6 +59,11 @@ impl Refusal {
             500..=599 => Some("the registry is in trouble: run the command again later".to_owned()),
             _ => None,
         }
+    }
+
+    /// What the caller lacks, where ECR says it.
+    fn denial(&self) -> Option<Denial> {
+        self.errors.iter().find_map(|entry| Denial::parse(&entry.message))
     }
 
     /// Recognises ECR's `TAG_INVALID … cannot be overwritten because the tag is immutable.`,
@@ -123,6 +139,13 @@ mod tests {
                 "`ecr:UploadLayerPart` and `ecr:CompleteLayerUpload`",
             ),
             (PutManifest, 403, "DENIED", "User is not authorized", "`ecr:PutImage`"),
+            (
+                StartUpload,
+                403,
+                "DENIED",
+                "User: arn:aws:sts::1:assumed-role/ci/x is not authorized to perform: ecr:InitiateLayerUpload on resource: arn:aws:ecr:eu-west-2:1:repository/x because no identity-based policy allows the ecr:InitiateLayerUpload action",
+                "\"Resource\": \"arn:aws:ecr:eu-west-2:1:repository/x\"",
+            ),
             (
                 PutManifest,
                 403,

@@ -35,6 +35,8 @@ pub struct SessionOptions {
     /// The variables of the environment whose names begin with `AWS_ENDPOINT_URL`, as data: the
     /// SDK reads them itself, but silently ignores one it cannot parse.
     pub endpoints: BTreeMap<String, String>,
+    /// Ask once and briefly, for those who only want to know whether anybody answers.
+    pub impatient: bool,
 }
 
 /// Says why no session can be had.
@@ -120,8 +122,8 @@ impl Session {
         // A pinned version keeps the SDK's defaults from changing under our feet.
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(region.clone().map(Region::new))
-            .retry_config(retry_config(local))
-            .timeout_config(timeout_config())
+            .retry_config(if options.impatient { RetryConfig::disabled() } else { retry_config(local) })
+            .timeout_config(timeout_config(options.impatient))
             .http_client(connection::http_client(options)?);
         if let Some(profile) = &options.profile {
             loader = loader.profile_name(profile);
@@ -197,10 +199,11 @@ fn retry_config(local: bool) -> RetryConfig {
     if local { config.with_initial_backoff(Duration::from_millis(50)) } else { config }
 }
 
-fn timeout_config() -> TimeoutConfig {
+fn timeout_config(impatient: bool) -> TimeoutConfig {
+    let (connect, attempt) = if impatient { (4, 9) } else { (10, 60) };
     TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .operation_attempt_timeout(Duration::from_secs(60))
+        .connect_timeout(Duration::from_secs(connect))
+        .operation_attempt_timeout(Duration::from_secs(attempt))
         .build()
 }
 

@@ -20,14 +20,12 @@ async fn lambdas_right_is_added_and_every_other_statement_kept() {
     let foreign = json!({ "Sid": "Team", "Effect": "Allow", "Principal": { "AWS": "999999999999" }, "Action": "ecr:BatchGetImage" });
     let before = json!({ "Version": "2008-10-17", "Statement": foreign });
     stage.script.policy(Some(&before));
-    let report = stage.cloud.policy_show(&stage.spec).await.unwrap();
-    assert!(
-        !report.allows_lambda && report.explanation.contains("ecr:BatchGetImage"),
-        "{}",
-        report.explanation
-    );
+    let report = stage.cloud.policy_show(&stage.spec, &[]).await.unwrap();
+    let [judged] = report.judgements.as_slice() else { panic!("{report:?}") };
+    assert!(!judged.allows_lambda && judged.explanation.contains("ecr:BatchGetImage"), "{judged:?}");
+    assert_eq!(report.in_words, ["statement `Team` lets account `999999999999` do `ecr:BatchGetImage`"]);
     assert_eq!(stage.script.writes(), Vec::<String>::new());
-    let report = stage.cloud.policy_ensure(&stage.spec).await.unwrap();
+    let report = stage.cloud.policy_ensure(&stage.spec, &[]).await.unwrap();
     assert!(report.changed);
     let sent = stage.script.calls("SetRepositoryPolicy")[0].json();
     let text: Value = serde_json::from_str(sent["policyText"].as_str().unwrap()).unwrap();
