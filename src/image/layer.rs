@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use tar::{Builder, EntryType, Header};
@@ -217,8 +217,8 @@ impl Attributes {
 
 /// Appends a file of this machine, which must stay as it is meanwhile; owned by root, and with
 /// normal permissions, where no `attributes` are given.
-pub(super) fn append_file(
-    archive: &mut Builder<LayerWriter>,
+pub(super) fn append_file<W: Write>(
+    archive: &mut Builder<W>,
     path: &Path,
     from: &Path,
     attributes: Option<Attributes>,

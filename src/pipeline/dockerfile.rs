@@ -136,6 +136,10 @@ impl<F: Future<Output = KnownImages> + Send> Images for Sources<'_, F> {
         Some((engine, with_logins(self.cloud, request.clone()).await))
     }
 
+    async fn known(&self) -> KnownImages {
+        self.known.get().await
+    }
+
     async fn export(
         &self,
         engine: &DockerEngine,

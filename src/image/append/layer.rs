@@ -1,13 +1,15 @@
 //! Writes what an instruction made as a layer: sorted, every parent an entry, one fixed time.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
+use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType};
 
 use super::content::Content;
 use super::tree::{Kind, Node, Place, text};
+use crate::domain::digest::{DiffId, Digest};
 use crate::image::ImageError;
 use crate::image::gzip::{GzipLayer, LayerWriter};
 use crate::image::layer::{Attributes, append_file, header};
@@ -22,7 +24,42 @@ pub(super) fn write(
     progress: &mut Progress,
     stop: &Stop,
 ) -> Result<GzipLayer, ImageError> {
-    let mut archive = Builder::new(LayerWriter::create().map_err(spool_error)?);
+    let writer = LayerWriter::create().map_err(spool_error)?;
+    pack(nodes, writer, mtime, progress, stop)?.finish().map_err(spool_error)
+}
+
+/// The digest of what [`write`] would compress, which takes a tenth of the time.
+pub(super) fn diff_id(
+    nodes: &BTreeMap<Place, Node>,
+    mtime: u64,
+    progress: &mut Progress,
+    stop: &Stop,
+) -> Result<DiffId, ImageError> {
+    let hasher = pack(nodes, Hasher(Sha256::new()), mtime, progress, stop)?;
+    Ok(DiffId(Digest::from_sha256(hasher.0.finalize().into())))
+}
+
+struct Hasher(Sha256);
+
+impl Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn pack<W: Write>(
+    nodes: &BTreeMap<Place, Node>,
+    writer: W,
+    mtime: u64,
+    progress: &mut Progress,
+    stop: &Stop,
+) -> Result<W, ImageError> {
+    let mut archive = Builder::new(writer);
     // Sparse entries, which linkers' output would become, are refused by Docker.
     archive.sparse(false);
     for (place, node) in nodes {
@@ -52,7 +89,7 @@ pub(super) fn write(
             }
         }
     }
-    archive.into_inner().map_err(spool_error)?.finish().map_err(spool_error)
+    archive.into_inner().map_err(spool_error)
 }
 
 /// Bytes of all files.

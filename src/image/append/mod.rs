@@ -21,6 +21,7 @@ mod work;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use self::content::Content;
 use self::plan::Plan;
@@ -30,8 +31,11 @@ use self::tree::{Kind, Node, Owner, Tree};
 use self::work::{Finished, Work};
 use super::dockerfile::parser::Dockerfile;
 use super::dockerfile::stages::Stages;
+use super::gzip::GzipLayer;
+use super::known::KnownImages;
 use super::work::{Progress, blocking};
 use super::{Image, ImageError};
+use crate::domain::digest::DiffId;
 use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::secret::Secret;
@@ -86,6 +90,9 @@ pub trait Images: Sync {
         request: &BuildRequest,
     ) -> impl Future<Output = Option<(DockerEngine, BuildRequest)>> + Send;
 
+    /// What the registry has that the image goes to.
+    fn known(&self) -> impl Future<Output = KnownImages> + Send;
+
     /// Reads an image of the engine.
     fn export(
         &self,
@@ -136,22 +143,49 @@ pub async fn build(
         .await
         .map_err(Stopped::from)
     };
-    let finished: Result<Finished, Stopped> = finished.await;
-    let reporter = reporter.clone();
+    let (finished, known): (Result<Finished, Stopped>, _) = tokio::join!(finished, images.known());
     let made = async {
-        let finished = finished?;
-        let made = blocking(move |stop| {
-            let layers = || finished.done.iter().filter_map(|done| done.layer.as_ref());
-            let size = layers().map(layer::size).sum();
-            let mut progress = Progress::new("compressing", Some(size), &reporter);
-            let written = layers().map(|nodes| layer::write(nodes, 0, &mut progress, &stop));
-            let written = written.collect::<Result<Vec<_>, _>>()?;
-            finished.image(written)
-        });
-        Ok(made.await?)
+        let finished = Arc::new(finished?);
+        let layers = layers(&finished, &known, reporter).await?;
+        Ok(finished.image(&layers)?)
     };
     let (made, ()) = tokio::join!(made, starts.close());
     made
+}
+
+/// Makes the layers. Those that a registry is known to have are recognised by what is in them,
+/// and not compressed.
+async fn layers(
+    finished: &Arc<Finished>,
+    known: &KnownImages,
+    reporter: &SharedReporter,
+) -> Result<Vec<GzipLayer>, ImageError> {
+    let there = if known.is_empty() {
+        Vec::new()
+    } else {
+        let (finished, reporter) = (finished.clone(), reporter.clone());
+        let diff_ids = blocking(move |stop| {
+            let size = finished.layers().map(layer::size).sum();
+            let mut progress = Progress::new("reading", Some(size), &reporter);
+            finished.layers().map(|nodes| layer::diff_id(nodes, 0, &mut progress, &stop)).collect()
+        });
+        let diff_ids: Vec<DiffId> = diff_ids.await?;
+        let known = known.layers(&diff_ids).await;
+        diff_ids.iter().map(|diff_id| known.get(diff_id).cloned()).collect()
+    };
+    let (finished, reporter) = (finished.clone(), reporter.clone());
+    blocking(move |stop| {
+        let there = || there.iter().cloned().chain(std::iter::repeat(None));
+        let missing = finished.layers().zip(there()).filter(|(_, there)| there.is_none());
+        let size = missing.map(|(nodes, _)| layer::size(nodes)).sum();
+        let mut progress = Progress::new("compressing", Some(size), &reporter);
+        let layers = finished.layers().zip(there()).map(|(nodes, there)| match there {
+            Some(layer) => Ok(layer),
+            None => layer::write(nodes, 0, &mut progress, &stop),
+        });
+        layers.collect()
+    })
+    .await
 }
 
 async fn read_text(request: &BuildRequest) -> Result<String, Stopped> {

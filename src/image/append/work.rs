@@ -12,7 +12,7 @@ use super::content::Content;
 use super::plan::Plan;
 use super::stage::{Done, Stage, Surroundings};
 use super::start::{Key, Start};
-use super::tree::{Kind, Tree, place};
+use super::tree::{Kind, Node, Place, Tree, place};
 use super::{NotUnderstood, Stopped};
 use crate::domain::manifest::{ImageConfig, MediaType};
 use crate::domain::platform::Architecture;
@@ -156,10 +156,15 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    /// The image, with the layers that were written for what was done.
-    pub(super) fn image(self, made: Vec<GzipLayer>) -> Result<Image, ImageError> {
+    /// What each layer that is to be made has in it.
+    pub(super) fn layers(&self) -> impl Iterator<Item = &BTreeMap<Place, Node>> {
+        self.done.iter().filter_map(|done| done.layer.as_ref())
+    }
+
+    /// The image, with the layers that were made for what was done.
+    pub(super) fn image(&self, made: &[GzipLayer]) -> Result<Image, ImageError> {
         let created = created(0)?;
-        let mut document = self.config.document;
+        let mut document = self.config.document.clone();
         let root = object(&mut document)?;
         root.insert("created".to_owned(), created.clone().into());
         root.insert("architecture".to_owned(), self.architecture.oci().into());
@@ -174,14 +179,14 @@ impl Finished {
             json!(entry)
         });
         add_history(root, history)?;
-        add_layers(root, &made)?;
-        let mut layers = self.base.map(|base| base.layers).unwrap_or_default();
+        add_layers(root, made)?;
+        let mut layers = self.base.as_ref().map(|base| base.layers.clone()).unwrap_or_default();
         for layer in &mut layers {
             // The same bytes under the name of the manifest's family.
             layer.descriptor.media_type = MediaType::OciLayerGzip;
         }
         layers.extend(
-            made.into_iter().map(|layer| Layer { descriptor: layer.descriptor(), source: layer.source }),
+            made.iter().map(|layer| Layer { descriptor: layer.descriptor(), source: layer.source.clone() }),
         );
         let config_bytes = document.to_string().into_bytes().into();
         Ok(oci_image(config_bytes, ImageConfig { document }, layers))

@@ -54,6 +54,7 @@ fn fill<'a>(directory: &Path, entries: impl IntoIterator<Item = &'a Entry>) {
 struct Bases {
     memory: Option<PathBuf>,
     engine: Option<DockerEngine>,
+    known: KnownImages,
 }
 
 impl Images for Bases {
@@ -77,6 +78,10 @@ impl Images for Bases {
 
     async fn engine(&self, request: &BuildRequest) -> Option<(DockerEngine, BuildRequest)> {
         Some((self.engine.clone()?, request.clone()))
+    }
+
+    async fn known(&self) -> KnownImages {
+        self.known.clone()
     }
 
     async fn export(

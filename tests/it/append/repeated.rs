@@ -4,10 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use lambdactl::domain::reference::{ImageReference, RepositoryUri};
+use lambdactl::image::registry::read;
+use lambdactl::image::{BlobSource, Layer, append};
+use lambdactl::pipeline::push::push;
+
 use super::Entry::{self, Directory, File, Link};
-use super::{appended, fill};
+use super::{Bases, appended, client, fill, silent};
 use crate::support::docker::request;
 use crate::support::program;
+use crate::support::registry::DockerRegistry;
 use crate::support::sandbox::Sandbox;
 
 const FILES: &[Entry] = &[
@@ -39,6 +45,25 @@ async fn two_copies_of_a_tree_give_the_same_digest() {
     assert_eq!(first, digest(two.path()).await);
     fs::write(two.path().join("src/one"), "other").unwrap();
     assert_ne!(first, digest(two.path()).await);
+}
+
+#[tokio::test]
+async fn layers_that_the_registry_has_are_not_made_again() {
+    let (directory, registry) = (tempfile::tempdir().unwrap(), DockerRegistry::plain());
+    fill(directory.path(), FILES);
+    let request = request(directory.path(), &[]);
+    let first = appended(&request).await.unwrap();
+    let uri: RepositoryUri = format!("{}/known", registry.host()).parse().unwrap();
+    push(&client(registry.host()), &uri, None, &first, &silent()).await.unwrap();
+    let at = ImageReference::at(uri, first.digest());
+    let mut bases = Bases::default();
+    bases.known.add(read(&client(registry.host()), &at, None, &silent()).await.unwrap());
+    fs::write(directory.path().join("a"), "changed").unwrap();
+    let second = append::build(&request, &bases, &silent()).await.unwrap();
+    let is_made = |layer: &Layer| matches!(layer.source, BlobSource::File(_));
+    assert_eq!(second.layers.iter().map(is_made).collect::<Vec<_>>(), [true, false, false]);
+    // It is what would have been made.
+    assert_eq!(second.manifest_bytes, appended(&request).await.unwrap().manifest_bytes);
 }
 
 #[test]
