@@ -1,10 +1,13 @@
 //! Images put together from a base and a layer of files, the same bytes on every machine.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::document::{add_history, add_layers, created, object, set_variable};
 use super::elf::Machine;
 use super::gzip::GzipLayer;
+use super::known::KnownImages;
 use super::layer::{FileLayer, LayerFiles, Made};
 use super::seal::oci_image;
 use super::work::{Progress, blocking};
@@ -20,9 +23,10 @@ pub async fn assemble(
     spec: &AssembledSpec,
     base: Option<Image>,
     architecture: Option<Architecture>,
+    known: &KnownImages,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
-    assemble_at(spec, base, architecture, 0, reporter).await
+    assemble_at(spec, base, architecture, known, 0, reporter).await
 }
 
 /// Assembles an image whose every time is `epoch`, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
@@ -31,22 +35,14 @@ pub async fn assemble_at(
     spec: &AssembledSpec,
     base: Option<Image>,
     architecture: Option<Architecture>,
+    known: &KnownImages,
     epoch: u64,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
     if base.is_some() {
         warn_about_links(spec, reporter);
     }
-    let (mappings, progress_reporter) = (spec.files.clone(), reporter.clone());
-    let files = blocking(move |stop| {
-        let files = LayerFiles::collect(&mappings)?;
-        if files.is_empty() {
-            return Ok(None);
-        }
-        let mut progress = Progress::new("compressing", Some(files.size()), &progress_reporter);
-        files.write(epoch, &mut progress, &stop).map(Some)
-    })
-    .await?;
+    let files = layer(spec, known, epoch, reporter).await?;
     if files.is_none() && base.is_none() {
         return Err(ImageError::Empty);
     }
@@ -55,6 +51,7 @@ pub async fn assemble_at(
         document(spec, base.as_ref(), files.as_ref().map(|files| &files.layer), architecture, epoch)?;
     let config_bytes = document.to_string().into_bytes().into();
     let mut layers = base.map(|base| base.layers).unwrap_or_default();
+    known.find(&mut layers).await;
     for layer in &mut layers {
         // The same bytes under the name of the manifest's family.
         layer.descriptor.media_type = MediaType::OciLayerGzip;
@@ -63,6 +60,40 @@ pub async fn assemble_at(
         files.map(|FileLayer { layer, .. }| Layer { descriptor: layer.descriptor(), source: layer.source }),
     );
     Ok(oci_image(config_bytes, ImageConfig { document }, layers))
+}
+
+/// Makes the layer of the files, if there are any; one that the registry has is recognised by
+/// what is in it, and not compressed.
+async fn layer(
+    spec: &AssembledSpec,
+    known: &KnownImages,
+    epoch: u64,
+    reporter: &SharedReporter,
+) -> Result<Option<FileLayer>, ImageError> {
+    let mappings = spec.files.clone();
+    let files = blocking(move |_stop| LayerFiles::collect(&mappings)).await?;
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let files = Arc::new(files);
+    if !known.is_empty() {
+        let (files, reporter) = (files.clone(), reporter.clone());
+        let looking = blocking(move |stop| {
+            let mut progress = Progress::new("reading", Some(files.size()), &reporter);
+            files.look_at(epoch, &mut progress, &stop)
+        });
+        let (looked, ()) = tokio::join!(looking, known.look_ahead());
+        let (diff_id, contents) = looked?;
+        if let Some(layer) = known.layers(&[diff_id]).await.get(&diff_id) {
+            return Ok(Some(FileLayer { layer: layer.clone(), contents }));
+        }
+    }
+    let reporter = reporter.clone();
+    blocking(move |stop| {
+        let mut progress = Progress::new("compressing", Some(files.size()), &reporter);
+        files.write(epoch, &mut progress, &stop).map(Some)
+    })
+    .await
 }
 
 /// Decides the architecture, and refuses when the sources disagree.

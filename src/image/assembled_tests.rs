@@ -69,7 +69,7 @@ async fn run(
     architecture: Option<Architecture>,
 ) -> Result<Image, ImageError> {
     let reporter: SharedReporter = Arc::new(Silent);
-    assemble(spec, base, architecture, &reporter).await
+    assemble(spec, base, architecture, &KnownImages::default(), &reporter).await
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::gzip::GzipLayer;
-use super::{BlobSource, Image};
-use crate::domain::digest::DiffId;
+use super::{BlobSource, Image, Layer};
+use crate::domain::digest::{DiffId, Digest};
 use crate::services::docker::EngineImage;
 
 /// Images that a registry may have, and their layers by the digest of what is in them.
@@ -47,6 +47,35 @@ impl KnownImages {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.images.is_empty()
+    }
+
+    /// Asks at once for the image that is most likely relied on, so that nobody waits for the
+    /// answer when it is needed.
+    pub(super) async fn look_ahead(&self) {
+        if let Some(image) = self.images.first() {
+            is_there(image).await;
+        }
+    }
+
+    /// Notes which of these layers the registry has, so that they are neither asked for one by one
+    /// nor taken over from where they come from.
+    pub(super) async fn find(&self, layers: &mut [Layer]) {
+        let mut open: Vec<&mut Layer> = layers.iter_mut().collect();
+        for image in &self.images {
+            let there: HashMap<Digest, &BlobSource> =
+                image.layers.iter().map(|layer| (layer.descriptor.digest, &layer.source)).collect();
+            let is_here = |layer: &&mut Layer| there.contains_key(&layer.descriptor.digest);
+            if !open.iter().any(is_here) || !is_there(image).await {
+                continue;
+            }
+            open.retain_mut(|layer| match there.get(&layer.descriptor.digest) {
+                Some(source) => {
+                    layer.source = (*source).clone();
+                    false
+                }
+                None => true,
+            });
+        }
     }
 
     /// The image that an engine holds under another name, if the registry still has it.

@@ -25,7 +25,7 @@ async fn listing(layer: &FileLayer) -> Vec<String> {
     let chunks: Vec<_> = layer.layer.source.open().await.unwrap().try_collect().await.unwrap();
     let mut tar = Vec::new();
     Compression::Gzip.decoder(chunks.concat().as_slice()).unwrap().read_to_end(&mut tar).unwrap();
-    assert_eq!(DiffId(crate::domain::digest::Digest::of(&tar)), layer.layer.diff_id);
+    assert_eq!(DiffId(Digest::of(&tar)), layer.layer.diff_id);
     let mut archive = tar::Archive::new(tar.as_slice());
     let line = |entry: io::Result<tar::Entry<'_, &[u8]>>| {
         let entry = entry.unwrap();

@@ -29,6 +29,7 @@ use bytes::Bytes;
 
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{Descriptor, ImageConfig, Manifest, MediaType};
+use crate::domain::reference::RepositoryUri;
 
 pub use blob::BlobSource;
 pub use error::ImageError;
@@ -63,6 +64,15 @@ impl Image {
     /// The digest of the manifest: what Lambda calls `CodeSha256`.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.manifest_bytes)
+    }
+
+    /// Tells whether some layers are known to be in a repository and others are on this machine: then
+    /// the repository most likely lacks those, and the image.
+    pub fn is_partly_in(&self, repository: &RepositoryUri) -> bool {
+        let is_there = |layer: &Layer| {
+            layer.source.repository_at(&repository.registry).is_some_and(|name| *name == repository.name)
+        };
+        self.layers.iter().any(is_there) && self.layers.iter().any(|layer| layer.source.is_at_hand())
     }
 
     /// Bytes of all compressed layers.

@@ -70,8 +70,8 @@ async fn make(
     match &spec.image {
         ImageSpec::Dockerfile(spec) => dockerfile::build(cloud, spec, architecture, knowing).await,
         ImageSpec::Assembled(assembled) => {
-            let base = base(cloud, assembled, architecture).await?;
-            Ok(image::assembled::assemble(assembled, base, architecture, reporter).await?)
+            let (base, known) = tokio::join!(base(cloud, assembled, architecture), knowing);
+            Ok(image::assembled::assemble(assembled, base?, architecture, &known, reporter).await?)
         }
         ImageSpec::Existing(ImageSource::Engine(name)) => {
             let (engine, known) = tokio::join!(DockerEngine::connect(cloud.engine()), knowing);
@@ -110,7 +110,12 @@ async fn from_registry(
     architecture: Option<Architecture>,
 ) -> Result<Image, PipelineError> {
     let client = cloud.registry(&reference.repository.registry).await?;
-    Ok(image::registry::read(&client, reference, architecture, cloud.reporter()).await?)
+    Ok(match cloud.cache() {
+        Some(cache) => {
+            image::registry::read_again(&client, reference, architecture, cache, cloud.reporter()).await?
+        }
+        None => image::registry::read(&client, reference, architecture, cloud.reporter()).await?,
+    })
 }
 
 /// Runs the `[build] command` in the directory of the specification; what it prints becomes

@@ -84,6 +84,8 @@ pub(super) async fn prepare(
         role: around.role,
     };
     let is_there = match observed.repository.found() {
+        // Only who reads the plan has to know: the push itself need not ask.
+        Some(repository) if goal != Goal::Plan && image.is_partly_in(&repository.uri) => false,
         Some(repository) => is_there(cloud, &repository.uri, &image, options.tag.as_ref()).await?,
         None => false,
     };

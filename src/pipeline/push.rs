@@ -1,5 +1,5 @@
-//! Puts an image into a repository: what is there is not sent, the manifest goes last, and its
-//! digest is read back.
+//! Puts an image into a repository: what is there is not sent, the manifest goes last, and the
+//! registry has to say that it has the same digest.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -18,6 +18,9 @@ use crate::services::registry::{RegistryClient, RegistryError, Uploaded};
 
 /// How many questions are asked at a time.
 const CHECKS: usize = 8;
+
+/// What is smaller and likely new is sent without a question, which takes as long as the bytes.
+const SMALL: u64 = 1 << 20;
 
 /// How long to wait before asking again for a manifest that was just stored and is not found.
 const READ_BACK: [Duration; 4] =
@@ -53,7 +56,8 @@ pub(super) async fn push_rest(
         Some(tag) => push.digest_of(tag.as_str()).await? == Some(digest),
         None => false,
     };
-    let complete = tagged || client.has_manifest(&repository.name, &digest).await?;
+    let complete =
+        tagged || !image.is_partly_in(repository) && client.has_manifest(&repository.name, &digest).await?;
     if complete {
         let transfer = push.nothing_to_send();
         if let Some(tag) = tag.filter(|_| !tagged) {
@@ -92,6 +96,8 @@ enum Way {
     Mount(RepositoryName),
     /// Nobody knows: the repository is asked.
     Ask,
+    /// Likely nobody has it: it is sent.
+    Send,
 }
 
 impl Push<'_> {
@@ -152,7 +158,7 @@ impl Push<'_> {
         let check = |blob: Blob| async move {
             let there = match self.way(&blob) {
                 Way::There => true,
-                Way::Mount(_) => false,
+                Way::Mount(_) | Way::Send => false,
                 Way::Ask => self.client.has_blob(&self.repository.name, &blob.descriptor.digest).await?,
             };
             if there {
@@ -181,8 +187,16 @@ impl Push<'_> {
         match blob.source.repository_at(&self.repository.registry) {
             Some(name) if *name == self.repository.name => Way::There,
             Some(other) => Way::Mount(other.clone()),
+            None if !blob.is_layer || self.is_likely_new(blob) => Way::Send,
             None => Way::Ask,
         }
+    }
+
+    /// Whether a layer is small, and the repository most likely lacks it because it has others of the
+    /// image.
+    fn is_likely_new(&self, blob: &Blob) -> bool {
+        let is_small = blob.descriptor.size <= SMALL && blob.source.is_at_hand();
+        is_small && self.image.is_partly_in(self.repository)
     }
 
     /// Sends one blob, and returns it if its bytes had to be sent: it may be mounted, or somebody
@@ -191,7 +205,7 @@ impl Push<'_> {
         let Descriptor { digest, size, .. } = blob.descriptor;
         let from = match self.way(&blob) {
             Way::Mount(from) => Some(from),
-            Way::There | Way::Ask => None,
+            Way::There | Way::Ask | Way::Send => None,
         };
         let mut uploaded = None;
         let sending = async {
@@ -212,11 +226,16 @@ impl Push<'_> {
         self.reporter.report(Event::BlobFinished { digest, size, reused });
     }
 
-    /// Stores the manifest under `reference` and reads its digest back.
+    /// Stores the manifest under `reference`; where the registry does not say which digest it has
+    /// there, it is read back.
     async fn put_manifest(&self, reference: &str) -> Result<(), RegistryError> {
         let Image { media_type, manifest_bytes, .. } = self.image;
         let name = &self.repository.name;
-        let expected = self.client.put_manifest(name, reference, media_type, manifest_bytes.clone()).await?;
+        let stored = self.client.put_manifest(name, reference, media_type, manifest_bytes.clone()).await?;
+        if stored.is_some() {
+            return Ok(());
+        }
+        let expected = self.image.digest();
         let subject = format!("{}@{reference}", self.repository);
         for (attempt, pause) in (1..).zip(READ_BACK) {
             match self.digest_of(reference).await? {

@@ -14,6 +14,7 @@ use lambdactl::domain::platform::Architecture;
 use lambdactl::domain::reference::ImageReference;
 use lambdactl::domain::spec::{AssembledSpec, BaseImage, FileMapping};
 use lambdactl::event::{SharedReporter, Silent};
+use lambdactl::image::known::KnownImages;
 use lambdactl::image::{Image, ImageError, Layer, archive, assembled, layout, registry};
 use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
@@ -480,7 +481,8 @@ async fn an_image_assembled_on_a_registry_s_base_is_pushed_and_read_by_others() 
     let read = registry::read(&client, &reference, wanted, &silent()).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let spec = spec(program(directory.path()));
-    let image = assembled::assemble(&spec, Some(read), wanted, &silent()).await.unwrap();
+    let image =
+        assembled::assemble(&spec, Some(read), wanted, &KnownImages::default(), &silent()).await.unwrap();
     assert_eq!(image.layers.len(), 2);
 
     let target = format!("{host}/hello").parse().unwrap();
@@ -511,7 +513,10 @@ async fn assembling_twice_gives_the_same_digest_whatever_times_and_modes_the_fil
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
-        assembled::assemble(&spec(path), None, None, &silent()).await.unwrap().digest()
+        assembled::assemble(&spec(path), None, None, &KnownImages::default(), &silent())
+            .await
+            .unwrap()
+            .digest()
     };
     assert_eq!(assemble(1, 0o700).await, assemble(1_700_000_000, 0o755).await);
     assert_ne!(assemble(1, 0o700).await, assemble(1, 0o600).await);

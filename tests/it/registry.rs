@@ -16,6 +16,7 @@ use lambdactl::domain::reference::{ImageReference, RegistryHost, RepositoryName,
 use lambdactl::domain::secret::Secret;
 use lambdactl::domain::spec::{AssembledSpec, BaseImage, FileMapping};
 use lambdactl::event::{Event, Reporter, SharedReporter, Silent};
+use lambdactl::image::known::KnownImages;
 use lambdactl::image::{self, Image};
 use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
@@ -96,7 +97,9 @@ async fn layer(from: &Path, to: &str, base: Option<Image>) -> Image {
         environment: [].into(),
         labels: [].into(),
     };
-    image::assembled::assemble(&spec, base, Some(Architecture::X86_64), &silent()).await.unwrap()
+    image::assembled::assemble(&spec, base, Some(Architecture::X86_64), &KnownImages::default(), &silent())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]

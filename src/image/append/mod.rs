@@ -30,7 +30,7 @@ use self::start::Starts;
 use self::tree::{Kind, Node, Owner, Tree};
 use self::work::{Finished, Work};
 use super::dockerfile::parser::Dockerfile;
-use super::dockerfile::stages::Stages;
+use super::dockerfile::stages::{Base, Stages};
 use super::gzip::GzipLayer;
 use super::known::KnownImages;
 use super::work::{Progress, blocking};
@@ -43,6 +43,9 @@ use crate::event::SharedReporter;
 use crate::services::docker::{BuildRequest, ContextFile, DockerEngine, DockerError};
 
 pub use super::dockerfile::NotUnderstood;
+
+/// Layers below this are not worth sending before the others are made.
+const SMALL: u64 = 1 << 20;
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +126,7 @@ pub async fn build(
     plan.check_platforms(&stages, request.architecture)?;
     let globals = platform.into_iter().chain(stages.globals.clone()).collect();
     let around = Surroundings { escape: stages.escape, given, globals };
+    let stands_on_image = stages.bottom(target) != &Base::Scratch;
     let mut starts = Starts::default();
     let finished = async {
         starts.gather(&plan, &stages, &text, request, images, reporter).await?;
@@ -143,11 +147,20 @@ pub async fn build(
         .await
         .map_err(Stopped::from)
     };
-    let (finished, known): (Result<Finished, Stopped>, _) = tokio::join!(finished, images.known());
+    let knowing = async {
+        let known = images.known().await;
+        if stands_on_image {
+            known.look_ahead().await;
+        }
+        known
+    };
+    let (finished, known): (Result<Finished, Stopped>, _) = tokio::join!(finished, knowing);
     let made = async {
         let finished = Arc::new(finished?);
         let layers = layers(&finished, &known, reporter).await?;
-        Ok(finished.image(&layers)?)
+        let mut image = finished.image(&layers)?;
+        known.find(&mut image.layers).await;
+        Ok(image)
     };
     let (made, ()) = tokio::join!(made, starts.close());
     made
@@ -173,7 +186,7 @@ async fn layers(
         let known = known.layers(&diff_ids).await;
         diff_ids.iter().map(|diff_id| known.get(diff_id).cloned()).collect()
     };
-    let (finished, reporter) = (finished.clone(), reporter.clone());
+    let (finished, reporter, made) = (finished.clone(), reporter.clone(), known.made());
     blocking(move |stop| {
         let there = || there.iter().cloned().chain(std::iter::repeat(None));
         let missing = finished.layers().zip(there()).filter(|(_, there)| there.is_none());
@@ -181,7 +194,14 @@ async fn layers(
         let mut progress = Progress::new("compressing", Some(size), &reporter);
         let layers = finished.layers().zip(there()).map(|(nodes, there)| match there {
             Some(layer) => Ok(layer),
-            None => layer::write(nodes, 0, &mut progress, &stop),
+            None => {
+                let layer = layer::write(nodes, 0, &mut progress, &stop)?;
+                if let Some(made) = made.as_ref().filter(|_| layer.size > SMALL) {
+                    // Whoever sends layers early may have given up.
+                    let _ = made.send(layer.clone());
+                }
+                Ok(layer)
+            }
         });
         layers.collect()
     })

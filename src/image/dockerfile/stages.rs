@@ -194,6 +194,11 @@ impl Stages {
         chain
     }
 
+    /// What a stage stands on in the end: an image, or nothing.
+    pub(in super::super) fn bottom(&self, target: usize) -> &Base {
+        &self.stages[self.chain(target).first().copied().unwrap_or(target)].base
+    }
+
     /// Everything a stage is made of: stages by number.
     pub(in super::super) fn needed(&self, target: usize) -> Result<BTreeSet<usize>, NotUnderstood> {
         let (mut needed, mut open) = (BTreeSet::new(), vec![target]);

@@ -109,7 +109,8 @@ impl RegistryClient {
         Ok(declared_digest(&response))
     }
 
-    /// Stores a manifest under `reference` (a tag or its digest) and returns its digest.
+    /// Stores a manifest under `reference` (a tag or its digest) and returns the digest the registry
+    /// says it has there, if it says one: then it is the right one.
     ///
     /// A registry that does not know the blobs yet is asked again: ECR may need some 100 ms
     /// after the last upload.
@@ -119,7 +120,7 @@ impl RegistryClient {
         reference: &str,
         media_type: &MediaType,
         bytes: Bytes,
-    ) -> Result<Digest, RegistryError> {
+    ) -> Result<Option<Digest>, RegistryError> {
         let subject = subject(repository, reference);
         let expected = Digest::of(&bytes);
         let what = || format!("{} `{subject}`", Operation::PutManifest);
@@ -130,9 +131,12 @@ impl RegistryClient {
         match declared {
             Some(actual) if actual != expected => Err(RegistryError::Digest { subject, expected, actual }),
             _ => {
-                // Whether it can be read now has to be asked.
-                self.seen().remove(&(repository.clone(), expected));
-                Ok(expected)
+                // Whether it can be read now has to be asked, unless it was said.
+                match declared {
+                    Some(_) => self.seen().insert((repository.clone(), expected), true),
+                    None => self.seen().remove(&(repository.clone(), expected)),
+                };
+                Ok(declared)
             }
         }
     }

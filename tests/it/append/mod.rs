@@ -4,6 +4,7 @@ mod corpus;
 mod files;
 mod reasons;
 mod repeated;
+mod requests;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -7,6 +7,7 @@ use std::process::Command;
 use lambdactl::domain::reference::{ImageReference, RepositoryUri};
 use lambdactl::image::registry::read;
 use lambdactl::image::{BlobSource, Layer, append};
+use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
 
 use super::Entry::{self, Directory, File, Link};
@@ -54,7 +55,7 @@ async fn layers_that_the_registry_has_are_not_made_again() {
     let request = request(directory.path(), &[]);
     let first = appended(&request).await.unwrap();
     let uri: RepositoryUri = format!("{}/known", registry.host()).parse().unwrap();
-    push(&client(registry.host()), &uri, None, &first, &silent()).await.unwrap();
+    push(&client(registry.host()), &uri, None, &first, &Uploads::default(), &silent()).await.unwrap();
     let at = ImageReference::at(uri, first.digest());
     let mut bases = Bases::default();
     bases.known.add(read(&client(registry.host()), &at, None, &silent()).await.unwrap());

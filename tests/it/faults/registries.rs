@@ -64,7 +64,7 @@ fn a_throttled_registry_is_given_the_time_it_asks_for() {
 #[test]
 fn an_expired_token_is_replaced_by_another() {
     let world = World::new();
-    world.cloud.inject(&[Fault::request("HEAD", "/v2/hello/blobs").answers(
+    world.cloud.inject(&[Fault::request("POST", "/v2/hello/blobs").answers(
         403,
         error("DENIED", "Your authorization token has expired. Reauthenticate and try again."),
     )]);
