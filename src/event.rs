@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::domain::digest::Digest;
 use crate::domain::function::FunctionStatus;
 use crate::domain::plan::{PlannedStep, Step};
+use crate::domain::transfer::TransferPlan;
 
 /// Something that happened and that somebody may want to see.
 #[derive(Clone, Debug)]
@@ -36,11 +37,14 @@ pub enum Event {
     Planned(Vec<PlannedStep>),
     /// One line a builder printed, without its line break, as it printed it.
     BuildOutput(String),
-    /// A transfer of layers begins.
+    /// Which way each layer of the image takes; sent before the first byte of them moves, and
+    /// again when more is known.
+    TransferPlanned(TransferPlan),
+    /// A transfer of layers begins; some of them may have been sent already.
     TransferStarted {
-        /// Layers that have to be moved.
+        /// Layers that are moved, from beginning to end of the push.
         layers: usize,
-        /// Bytes that have to be moved, where known.
+        /// Bytes that are moved, where known.
         bytes: Option<u64>,
     },
     /// Work on one blob begins.

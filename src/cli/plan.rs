@@ -17,7 +17,9 @@ use crate::pipeline::{Cloud, DeployOptions, Together};
 /// Show what `deploy` would do, without doing it
 ///
 /// Reads what is there, builds the image, and compares: the same steps as `deploy` up to the
-/// first write. Values of environment variables are masked.
+/// first write. For each layer of the image it names the way it takes: already there, taken over
+/// from another repository, sent as it is, compressed or made here. Values of environment
+/// variables are masked.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

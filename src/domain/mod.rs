@@ -23,3 +23,4 @@ pub mod reference;
 pub mod secret;
 pub mod size;
 pub mod spec;
+pub mod transfer;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::digest::Digest;
 use super::function::{FunctionName, FunctionStatus};
 use super::reference::RepositoryUri;
+use super::transfer::PlannedLayer;
 
 /// One step of a deployment, in the order they are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -125,7 +126,7 @@ impl Change {
 }
 
 /// One step as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedStep {
     /// Which step.
     pub step: Step,
@@ -135,6 +136,8 @@ pub struct PlannedStep {
     pub action: Action,
     /// What differs.
     pub changes: Vec<Change>,
+    /// For the image: which way each of its layers takes, lowest first.
+    pub layers: Vec<PlannedLayer>,
 }
 
 /// What a deployment did to the function.

@@ -11,6 +11,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::domain::reference::{RegistryHost, RepositoryName};
+use crate::domain::transfer::KnownBy;
 use crate::services::registry::{BlobContent, ByteStream, RegistryClient, verified};
 
 /// How much of a file is read at a time: all that a transfer holds in memory, times two.
@@ -35,6 +36,18 @@ pub struct FileBlob {
     length: u64,
     /// Checked while reading, where the file is not our own.
     digest: Option<Digest>,
+    origin: Origin,
+}
+
+/// How the bytes of a file came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// They are as they came.
+    Stored,
+    /// So many bytes of a layer that came were compressed.
+    Compressed(u64),
+    /// So many bytes of a layer were made of files, and compressed.
+    Made(u64),
 }
 
 /// A blob in a repository.
@@ -46,17 +59,38 @@ pub struct RegistryBlob {
     pub repository: RepositoryName,
     /// Its digest and size, which are checked while reading.
     pub descriptor: Descriptor,
+    /// What tells that it is there.
+    pub known_by: KnownBy,
 }
 
 impl BlobSource {
     /// The first `length` bytes of a file that nobody else can change.
     pub fn private_file(file: File, length: u64) -> Self {
-        Self::File(FileBlob { file: Arc::new(file), offset: 0, length, digest: None })
+        let file = Arc::new(file);
+        Self::File(FileBlob { file, offset: 0, length, digest: None, origin: Origin::Stored })
     }
 
     /// A file that must have this size and digest whenever it is read.
     pub fn checked_file(file: File, size: u64, digest: Digest) -> Self {
-        Self::File(FileBlob { file: Arc::new(file), offset: 0, length: size, digest: Some(digest) })
+        let (file, digest) = (Arc::new(file), Some(digest));
+        Self::File(FileBlob { file, offset: 0, length: size, digest, origin: Origin::Stored })
+    }
+
+    /// The same bytes, and how they came about.
+    #[must_use]
+    pub(super) fn of_origin(self, origin: Origin) -> Self {
+        match self {
+            Self::File(blob) => Self::File(FileBlob { origin, ..blob }),
+            other => other,
+        }
+    }
+
+    /// How the bytes came about.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::File(blob) => blob.origin,
+            Self::Memory(_) | Self::Registry(_) => Origin::Stored,
+        }
     }
 
     /// Whether the bytes are on this machine; reading others means downloading them.
@@ -64,10 +98,10 @@ impl BlobSource {
         !matches!(self, Self::Registry(_))
     }
 
-    /// The repository of the registry at `host` the bytes are in.
-    pub fn repository_at(&self, host: &RegistryHost) -> Option<&RepositoryName> {
+    /// The repository of the registry at `host` the bytes are in, and what tells so.
+    pub fn known_at(&self, host: &RegistryHost) -> Option<(&RepositoryName, KnownBy)> {
         match self {
-            Self::Registry(blob) if blob.client.host() == host => Some(&blob.repository),
+            Self::Registry(blob) if blob.client.host() == host => Some((&blob.repository, blob.known_by)),
             _ => None,
         }
     }
@@ -80,7 +114,7 @@ impl BlobSource {
         match self {
             Self::Memory(bytes) => Ok(stream::iter([Ok(bytes.clone())]).boxed()),
             Self::File(blob) => Ok(blob.open()),
-            Self::Registry(RegistryBlob { client, repository, descriptor }) => {
+            Self::Registry(RegistryBlob { client, repository, descriptor, .. }) => {
                 client.blob(repository, descriptor).await.map_err(io::Error::other)
             }
         }
@@ -95,7 +129,7 @@ impl BlobContent for BlobSource {
 
 impl FileBlob {
     fn open(&self) -> ByteStream {
-        let Self { file, offset, length, digest } = self.clone();
+        let Self { file, offset, length, digest, origin: _ } = self.clone();
         let end = offset + length;
         let chunks = stream::try_unfold((file, offset), move |(file, position)| async move {
             if position >= end {

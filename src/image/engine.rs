@@ -14,6 +14,7 @@ use super::archive::{self, Expected};
 use super::known::{KnownImages, KnownLayers};
 use super::{Image, ImageError};
 use crate::domain::platform::Architecture;
+use crate::domain::transfer::{PlannedLayer, TransferPlan, Way};
 use crate::event::{Event, SharedReporter};
 use crate::services::docker::{DockerEngine, DockerError, EngineImage};
 
@@ -42,8 +43,10 @@ pub async fn read(
         return Ok(image);
     }
     let layers = known.layers(&found.diff_ids).await;
+    let sizes = engine.layer_sizes(&found).await;
+    reporter.report(Event::TransferPlanned(plan(&found, &layers, sizes.as_deref())));
     if !layers.is_empty() && engine.can_push_here().await {
-        let estimate = Estimate::of(engine, &found, &layers).await;
+        let estimate = Estimate::of(&found, &layers, sizes);
         if estimate.push < estimate.save {
             let taking = door::take(engine, name, &found, architecture, &layers, reporter);
             // An engine that knows less of its layers than expected sends more of them.
@@ -77,6 +80,21 @@ pub async fn read(
     archive::read_missing(name, archive, architecture, expected, reporter).await
 }
 
+/// Which way each layer will take, as far as it is known before one leaves the engine.
+fn plan(found: &EngineImage, known: &KnownLayers, sizes: Option<&[u64]>) -> TransferPlan {
+    let layers = found.diff_ids.iter().enumerate().map(|(index, diff_id)| {
+        let there = known.get(diff_id).zip(known.known_by(diff_id));
+        PlannedLayer {
+            digest: there.map(|(layer, _)| layer.digest),
+            diff_id: Some(*diff_id),
+            size: there.map(|(layer, _)| layer.size),
+            uncompressed: sizes.and_then(|sizes| sizes.get(index).copied()).filter(|_| there.is_none()),
+            way: there.map_or(Way::Compress, |(_, by)| Way::There(by)),
+        }
+    });
+    TransferPlan { layers: layers.collect() }
+}
+
 /// How long each way takes, roughly.
 struct Estimate {
     push: Duration,
@@ -93,13 +111,11 @@ impl Estimate {
     /// Bytes a second that one core compresses here.
     const COMPRESS: u64 = 70_000_000;
 
-    async fn of(engine: &DockerEngine, found: &EngineImage, known: &KnownLayers) -> Self {
+    fn of(found: &EngineImage, known: &KnownLayers, sizes: Option<Vec<u64>>) -> Self {
         let is_missing = found.diff_ids.iter().map(|diff_id| known.get(diff_id).is_none());
-        let sizes = match engine.layer_sizes(found).await {
-            Some(sizes) => sizes,
-            // All of one size is as good a guess as any.
-            None => vec![found.size / found.diff_ids.len().max(1) as u64; found.diff_ids.len()],
-        };
+        // All of one size is as good a guess as any.
+        let guess = || vec![found.size / found.diff_ids.len().max(1) as u64; found.diff_ids.len()];
+        let sizes = sizes.unwrap_or_else(guess);
         let missing: Vec<u64> =
             sizes.iter().zip(is_missing).filter(|(_, missing)| *missing).map(|(size, _)| *size).collect();
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;

@@ -13,9 +13,9 @@ use flate2::Crc;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
-use super::BlobSource;
 use super::deflate::{self, BLOCK, Block, Pending};
 use super::spool::Spool;
+use super::{BlobSource, Origin};
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::{Descriptor, MediaType};
 
@@ -60,6 +60,7 @@ pub struct LayerWriter {
     /// Blocks being compressed, the oldest first.
     pending: VecDeque<Pending>,
     spool: Spool,
+    origin: fn(u64) -> Origin,
 }
 
 impl LayerWriter {
@@ -75,7 +76,13 @@ impl LayerWriter {
             before: None,
             pending: VecDeque::new(),
             spool,
+            origin: Origin::Compressed,
         })
+    }
+
+    /// Starts a layer that is made of files.
+    pub fn create_of_files() -> io::Result<Self> {
+        Ok(Self { origin: Origin::Made, ..Self::create()? })
     }
 
     /// Ends the layer.
@@ -93,7 +100,7 @@ impl LayerWriter {
             diff_id: DiffId(Digest::from_sha256(self.hasher.finalize().into())),
             digest: spooled.digest,
             size: spooled.size,
-            source: spooled.source,
+            source: spooled.source.of_origin((self.origin)(self.length)),
         })
     }
 

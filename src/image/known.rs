@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::gzip::GzipLayer;
 use super::{BlobSource, Image, Layer};
 use crate::domain::digest::{DiffId, Digest};
+use crate::domain::transfer::KnownBy;
 use crate::services::docker::EngineImage;
 
 /// Images that a registry may have, and their layers by the digest of what is in them.
@@ -134,6 +135,14 @@ impl KnownLayers {
     /// A layer by what is in it.
     pub(super) fn get(&self, diff_id: &DiffId) -> Option<&GzipLayer> {
         self.layers.get(diff_id)
+    }
+
+    /// What tells that a layer is in the registry.
+    pub(super) fn known_by(&self, diff_id: &DiffId) -> Option<KnownBy> {
+        match &self.get(diff_id)?.source {
+            BlobSource::Registry(blob) => Some(blob.known_by),
+            BlobSource::Memory(_) | BlobSource::File(_) => None,
+        }
     }
 
     #[cfg(test)]

@@ -180,7 +180,7 @@ impl LayerFiles {
         progress: &mut Progress,
         stop: &Stop,
     ) -> Result<FileLayer, ImageError> {
-        let writer = LayerWriter::create().map_err(spool_error)?;
+        let writer = LayerWriter::create_of_files().map_err(spool_error)?;
         let (writer, contents) = self.pack(writer, mtime, progress, stop)?;
         Ok(FileLayer { layer: writer.finish().map_err(spool_error)?, contents })
     }

@@ -31,7 +31,7 @@ use crate::domain::digest::Digest;
 use crate::domain::manifest::{Descriptor, ImageConfig, Manifest, MediaType};
 use crate::domain::reference::RepositoryUri;
 
-pub use blob::BlobSource;
+pub use blob::{BlobSource, Origin};
 pub use error::ImageError;
 
 /// One single-platform image that Lambda accepts, from whatever source.
@@ -70,7 +70,7 @@ impl Image {
     /// the repository most likely lacks those, and the image.
     pub fn is_partly_in(&self, repository: &RepositoryUri) -> bool {
         let is_there = |layer: &Layer| {
-            layer.source.repository_at(&repository.registry).is_some_and(|name| *name == repository.name)
+            layer.source.known_at(&repository.registry).is_some_and(|(name, _)| *name == repository.name)
         };
         self.layers.iter().any(is_there) && self.layers.iter().any(|layer| layer.source.is_at_hand())
     }

@@ -13,6 +13,7 @@ use crate::domain::digest::Digest;
 use crate::domain::manifest::{Descriptor, ImageConfig, Manifest, MediaType};
 use crate::domain::platform::Architecture;
 use crate::domain::reference::{ImageReference, RepositoryName};
+use crate::domain::transfer::KnownBy;
 use crate::event::SharedReporter;
 use crate::services::registry::{FetchedManifest, RegistryClient};
 
@@ -96,6 +97,7 @@ pub fn from_documents(
     media_type: MediaType,
     manifest_bytes: Bytes,
     config_bytes: Bytes,
+    known_by: KnownBy,
 ) -> Option<Image> {
     let manifest: Manifest = serde_json::from_slice(&manifest_bytes).ok()?;
     let config = ImageConfig::parse(&config_bytes).ok()?;
@@ -106,7 +108,7 @@ pub fn from_documents(
     }
     let layer = |descriptor: &Descriptor| {
         let (client, repository) = (client.clone(), repository.clone());
-        let blob = RegistryBlob { client, repository, descriptor: descriptor.clone() };
+        let blob = RegistryBlob { client, repository, descriptor: descriptor.clone(), known_by };
         Layer { descriptor: descriptor.clone(), source: BlobSource::Registry(blob) }
     };
     let layers = manifest.layers.iter().map(layer).collect();
@@ -145,7 +147,8 @@ impl Blobs for RegistryBlobs<'_> {
 
     async fn layer(&self, descriptor: &Descriptor) -> Result<Found, ImageError> {
         let (client, repository) = (self.client.clone(), self.repository.clone());
-        let blob = RegistryBlob { client, repository, descriptor: descriptor.clone() };
+        let (descriptor, known_by) = (descriptor.clone(), KnownBy::BaseImage);
+        let blob = RegistryBlob { client, repository, descriptor, known_by };
         Ok(Found::AsDescribed(BlobSource::Registry(blob)))
     }
 }

@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use super::layers;
 use super::live::FREE;
 use super::plan;
-use super::progress::{Progress, RunningStep, Transfer};
+use super::progress::{Progress, RunningStep};
 use super::style::Style;
+use super::transfer::{Transfer, UnderWay};
 use super::words::{clean, duration, fit, portion};
 use crate::domain::plan::Step;
-use crate::domain::size::ByteSize;
-use crate::domain::size::count;
+use crate::domain::size::{ByteSize, count};
 use crate::event::Event;
 
 /// Live lines appear for what takes longer than this.
@@ -53,9 +54,10 @@ impl Human {
                 format!("{mark} {:NAMES$}  {}  {elapsed}\n", step.as_str(), clean(outcome))
             }
             // A whole policy statement may be among the changes; `plan` shows it in full.
-            Event::Planned(steps) => {
-                plan::block(steps, style).lines().map(|line| format!("{}\n", fit(line, width))).collect()
-            }
+            Event::Planned(steps) => plan::block(steps, style, false)
+                .lines()
+                .map(|line| format!("{}\n", fit(line, width)))
+                .collect(),
             Event::BuildOutput(line) if self.verbosity > 0 => {
                 format!("{}\n", style.dim(&format!("  │ {}", clean(line))))
             }
@@ -78,6 +80,10 @@ impl Human {
                 }
             }
             Event::Detail(text) if self.verbosity > 0 => format!("{}\n", style.dim(&clean(text))),
+            Event::TransferPlanned(plan) if self.verbosity > 0 => {
+                let lines = layers::lines(&plan.layers).into_iter();
+                lines.map(|line| format!("{}\n", style.dim(&format!("  {line}")))).collect()
+            }
             Event::BlobFinished { digest, size, reused } if self.verbosity > 0 => {
                 let what = if *reused { "already there" } else { "sent" };
                 format!("{}\n", style.dim(&format!("  {} {what}, {}", digest.short(), ByteSize(*size))))
@@ -85,6 +91,7 @@ impl Human {
             // What is under way is shown live.
             Event::StepStarted { .. }
             | Event::BuildOutput(_)
+            | Event::TransferPlanned(_)
             | Event::TransferStarted { .. }
             | Event::BlobStarted { .. }
             | Event::BlobProgress { .. }
@@ -120,6 +127,9 @@ impl Human {
                 continue;
             }
             lines.push(fit(&self.running(running, progress, frame, now), width));
+            if let (Step::Image, Some(transfer)) = (running.step, &progress.transfer) {
+                lines.extend(self.blobs(transfer).iter().map(|line| fit(line, width)));
+            }
             if running.step == Step::Build && self.verbosity == 0 {
                 let skipped = progress.output.len().saturating_sub(WINDOW);
                 lines.extend(
@@ -144,7 +154,7 @@ impl Human {
         let elapsed = duration(now.saturating_sub(running.since));
         let subject = match (&progress.transfer, running.step) {
             (Some(transfer), Step::Image) => self.transfer(transfer, now),
-            (_, step) => match progress.busy_with(step) {
+            (_, step) => match progress.busy_with(step, now) {
                 Some(busy) => format!("{}  {busy}", clean(&running.subject)),
                 None => clean(&running.subject),
             },
@@ -155,25 +165,33 @@ impl Human {
     }
 
     fn transfer(&self, transfer: &Transfer, now: Duration) -> String {
-        let sent = transfer.sent();
-        let mut parts = Vec::new();
-        if let Some(total) = transfer.total.filter(|total| *total > 0) {
-            const CELLS: u64 = 10;
-            let full = (sent.min(total) * CELLS / total) as usize;
-            let empty = CELLS as usize - full;
-            parts.push(format!(
-                "{}{}",
-                self.style.good(&"━".repeat(full)),
-                self.style.dim(&"╌".repeat(empty))
-            ));
+        let bar = transfer.total().filter(|total| *total > 0);
+        let bar = bar.map(|total| self.bar(transfer.sent(), total));
+        bar.into_iter().chain(transfer.words(now)).collect::<Vec<_>>().join("  ")
+    }
+
+    /// What is being sent, blob by blob, and how many layers have been.
+    fn blobs(&self, transfer: &Transfer) -> Vec<String> {
+        let mut lines: Vec<String> = transfer.under_way().iter().map(|blob| self.blob(blob)).collect();
+        if let (sent, Some(layers)) = transfer.layers()
+            && layers > 1
+        {
+            lines.push(format!("  │ {sent} of {} sent", count(layers, "layer")));
         }
-        parts.push(portion(sent, transfer.total));
-        if let Some(rate) = transfer.rate(now) {
-            parts.push(format!("{}/s", ByteSize(rate)));
-        }
-        let layers = count(transfer.layers.max(transfer.arrived), "layer");
-        parts.push(format!("{}/{layers}", transfer.arrived));
-        parts.join("  ")
+        lines
+    }
+
+    /// One blob that is being sent.
+    fn blob(&self, blob: &UnderWay) -> String {
+        let bar = self.bar(blob.sent, blob.size.max(1));
+        format!("  │ {}  {bar}  {}", blob.digest.short(), portion(blob.sent, Some(blob.size)))
+    }
+
+    fn bar(&self, part: u64, whole: u64) -> String {
+        const CELLS: u64 = 10;
+        let full = (part.min(whole) * CELLS / whole) as usize;
+        let empty = CELLS as usize - full;
+        format!("{}{}", self.style.good(&"━".repeat(full)), self.style.dim(&"╌".repeat(empty)))
     }
 
     /// What failed: the steps that were under way.

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::layers;
 use super::plan;
+use super::transfer::Transfer;
 use super::words::clean;
 use crate::domain::digest::Digest;
 use crate::domain::function::FunctionStatus;
+use crate::domain::plan::Step;
 use crate::event::Event;
 
 /// Progress of one thing is told at most this often.
@@ -20,6 +23,8 @@ pub struct Json {
     verbosity: u8,
     blobs: BTreeMap<Digest, Duration>,
     image: Option<Duration>,
+    /// By function; the empty name stands for the only one.
+    transfers: BTreeMap<String, (Transfer, Option<Duration>)>,
 }
 
 /// One object as a line.
@@ -55,7 +60,7 @@ pub(super) fn extended(mut object: Value, members: Vec<(&'static str, Value)>) -
 impl Json {
     /// Makes a renderer.
     pub fn new(verbosity: u8) -> Self {
-        Self { verbosity, blobs: BTreeMap::new(), image: None }
+        Self { verbosity, blobs: BTreeMap::new(), image: None, transfers: BTreeMap::new() }
     }
 
     /// The line for an event, or nothing where it says too little too often.
@@ -65,9 +70,33 @@ impl Json {
 
     /// The line for an event of one function among many.
     pub(super) fn text_of(&mut self, function: Option<&str>, event: &Event, now: Duration) -> String {
-        let Some(value) = self.value(event, now) else { return String::new() };
-        let members = function.map(|function| ("function_name", function.into()));
-        line(&extended(value, members.into_iter().collect()))
+        let values = [self.value(event, now), self.transfer(function.unwrap_or_default(), event, now)];
+        let members: Vec<_> =
+            function.map(|function| ("function_name", function.into())).into_iter().collect();
+        values.into_iter().flatten().map(|value| line(&extended(value, members.clone()))).collect()
+    }
+
+    /// How far the transfer of a function's layers is, once a second at most.
+    fn transfer(&mut self, function: &str, event: &Event, now: Duration) -> Option<Value> {
+        if let Event::StepFinished { step: Step::Image, .. } = event {
+            self.transfers.remove(function);
+            return None;
+        }
+        let (transfer, told) = self.transfers.entry(function.to_owned()).or_default();
+        transfer.apply(event, now);
+        let is_due = told.is_none_or(|told| now.saturating_sub(told) >= PACE);
+        let moves = matches!(event, Event::BlobProgress { .. } | Event::BlobFinished { reused: false, .. });
+        if !moves || !is_due {
+            return None;
+        }
+        *told = Some(now);
+        let (sent, layers) = transfer.layers();
+        Some(json!({
+            "reason": "transfer-progress", "sent": transfer.sent(), "total": transfer.total(),
+            "bytes_per_second": transfer.rate(now),
+            "remaining_ms": transfer.remaining(now).map(milliseconds),
+            "layers_sent": sent, "layers": layers,
+        }))
     }
 
     fn value(&mut self, event: &Event, now: Duration) -> Option<Value> {
@@ -83,6 +112,9 @@ impl Json {
             }),
             Event::Planned(steps) => json!({ "reason": "planned", "steps": plan::to_json(steps) }),
             Event::BuildOutput(line) => json!({ "reason": "build-output", "line": clean(line) }),
+            Event::TransferPlanned(plan) => {
+                json!({ "reason": "transfer-planned", "layers": layers::to_json(&plan.layers) })
+            }
             Event::TransferStarted { layers, bytes } => {
                 json!({ "reason": "transfer-started", "layers": layers, "bytes": bytes })
             }

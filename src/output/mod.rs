@@ -8,6 +8,7 @@
 
 pub mod human;
 pub mod json;
+mod layers;
 mod live;
 mod many;
 pub mod mode;
@@ -19,6 +20,7 @@ pub mod results;
 pub mod screen;
 pub mod style;
 mod ticker;
+pub mod transfer;
 pub mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::layers;
 use super::plan;
 use super::progress::{Progress, RunningStep};
 use super::words::{clean, duration};
@@ -51,6 +52,9 @@ impl Plain {
             }
             Event::Planned(steps) => plan::lines(steps).map(|line| format!("plan: {line}")).collect(),
             Event::BuildOutput(line) => one(format!("build | {line}")),
+            Event::TransferPlanned(plan) if self.verbosity > 0 => {
+                layers::lines(&plan.layers).iter().map(|line| format!("{}: {line}", Step::Image)).collect()
+            }
             Event::TransferStarted { layers, bytes } => {
                 let size = bytes.map(|bytes| format!(", {}", ByteSize(bytes))).unwrap_or_default();
                 one(format!("{}: {} to send{size}", Step::Image, count(*layers, "layer")))
@@ -77,6 +81,7 @@ impl Plain {
             }
             Event::Detail(text) if self.verbosity > 0 => one(text.clone()),
             Event::Detail(_)
+            | Event::TransferPlanned(_)
             | Event::BlobStarted { .. }
             | Event::BlobProgress { .. }
             | Event::ImageProgress { .. } => Vec::new(),
@@ -104,7 +109,7 @@ impl Plain {
 /// Says that a step is still under way.
 pub(super) fn sign_of_life(running: &RunningStep, progress: &Progress, now: Duration) -> String {
     let elapsed = duration(now.saturating_sub(running.since));
-    let busy = progress.busy_with(running.step).map(|busy| format!(": {busy}")).unwrap_or_default();
+    let busy = progress.busy_with(running.step, now).map(|busy| format!(": {busy}")).unwrap_or_default();
     format!("{}\n", clean(&format!("{}: still going after {elapsed}{busy}", running.step)))
 }
 
@@ -136,6 +141,36 @@ mod tests {
         assert_eq!(plain.text(&work, at(15)), "");
         progress.apply(&work, at(15));
         assert_eq!(plain.heartbeat(&progress, at(21)), "build: still going after 20.0s: exporting 5.0 MB\n");
+    }
+
+    #[test]
+    fn a_long_transfer_says_how_far_it_is_and_how_long_it_will_take() {
+        let at = Duration::from_secs;
+        let (mut plain, mut progress) = (Plain::new(0), Progress::default());
+        let digest = crate::domain::digest::Digest::of(b"layer");
+        let mut lines = Vec::new();
+        let mut last = 0;
+        let start = [
+            Event::StepStarted { step: Step::Image, subject: "hello".to_owned() },
+            Event::TransferStarted { layers: 1, bytes: Some(100_000_000) },
+            Event::BlobStarted { digest, size: 100_000_000 },
+        ];
+        let sent = |second| Event::BlobProgress { digest, sent: second * 1_000_000 };
+        let events = start.into_iter().map(|event| (0, event)).chain((1..60).map(|it| (it, sent(it))));
+        for (second, event) in events {
+            let text =
+                format!("{}{}", plain.text(&event, at(second)), plain.heartbeat(&progress, at(second)));
+            progress.apply(&event, at(second));
+            if !text.is_empty() {
+                assert!(second - last <= 15, "silent from {last} to {second}");
+                last = second;
+                lines.push(text);
+            }
+        }
+        assert_eq!(
+            lines[3],
+            "image: still going after 20.0s: 19.0 MB of 100.0 MB, 833.3 kB/s, 1m 37s left\n"
+        );
     }
 
     #[test]

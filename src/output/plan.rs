@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
+use super::layers;
 use super::style::Style;
 use super::words::clean;
-use crate::domain::plan::{Action, Change, Planned, PlannedStep};
+use crate::domain::plan::{Action, Change, Planned, PlannedStep, Step};
 use crate::domain::secret::MASK;
 use crate::domain::size::count;
 
@@ -72,8 +73,9 @@ pub(super) fn lines(steps: &[PlannedStep]) -> impl Iterator<Item = String> {
     })
 }
 
-/// A block with a line a step and, below it, a line a change.
-pub(super) fn block(steps: &[PlannedStep], style: Style) -> String {
+/// A block with a line a step and, below it, a line a change; and a line a layer that is moved,
+/// where those are to be shown.
+pub(super) fn block(steps: &[PlannedStep], style: Style, with_layers: bool) -> String {
     let name_width = steps.iter().map(|step| step.step.as_str().len()).max().unwrap_or_default();
     let mut text = String::new();
     for step in steps {
@@ -93,6 +95,11 @@ pub(super) fn block(steps: &[PlannedStep], style: Style) -> String {
         text += &format!("{head}\n");
         for item in &step.changes {
             text += &format!("    {}\n", change(item));
+        }
+        if with_layers && step.action != Action::Unchanged && !step.layers.is_empty() {
+            for line in layers::lines(&step.layers) {
+                text += &format!("    {line}\n");
+            }
         }
     }
     text
@@ -118,10 +125,14 @@ pub(super) fn to_json(steps: &[PlannedStep]) -> Value {
     steps
         .iter()
         .map(|step| {
-            json!({
+            let mut object = json!({
                 "step": step.step, "subject": step.subject, "action": step.action,
                 "changes": step.changes.iter().map(change).collect::<Vec<_>>(),
-            })
+            });
+            if step.step == Step::Image {
+                object["layers"] = layers::to_json(&step.layers);
+            }
+            object
         })
         .collect()
 }
@@ -129,7 +140,6 @@ pub(super) fn to_json(steps: &[PlannedStep]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::plan::Step;
 
     #[test]
     fn values_of_variables_never_show_even_if_nobody_masked_them() {
@@ -141,10 +151,11 @@ mod tests {
                 Change::new("environment.TOKEN", "hunter1", "hunter2"),
                 Change::new("environment.NEW", Value::Null, "hunter3"),
             ],
+            layers: Vec::new(),
         }];
         let all = format!(
             "{}{}{}",
-            block(&steps, Style::new(false)),
+            block(&steps, Style::new(false), true),
             lines(&steps).collect::<String>(),
             to_json(&steps)
         );
@@ -159,9 +170,13 @@ mod tests {
             subject: "hello".to_owned(),
             action,
             changes: Vec::new(),
+            layers: Vec::new(),
         };
         assert!(!is_pending(&[step(Action::Unchanged)]));
         assert!(is_pending(&[step(Action::Unchanged), step(Action::Push)]));
-        assert_eq!(block(&[step(Action::Unchanged)], Style::new(false)), "= repository  unchanged  hello\n");
+        assert_eq!(
+            block(&[step(Action::Unchanged)], Style::new(false), true),
+            "= repository  unchanged  hello\n"
+        );
     }
 }

@@ -1,11 +1,12 @@
 //! What has happened so far: the state the renderers draw, and the summary for those who
 //! interrupt.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::domain::digest::Digest;
+use super::transfer::Transfer;
 use crate::domain::plan::Step;
+use crate::domain::size::ByteSize;
 use crate::event::Event;
 
 /// The most bytes of build output that are kept for the case that the build fails.
@@ -55,53 +56,6 @@ pub struct ImageWork {
     pub total: Option<u64>,
 }
 
-/// Layers on their way.
-#[derive(Debug, Default)]
-pub struct Transfer {
-    /// Layers to move.
-    pub layers: usize,
-    /// Bytes to move, where known.
-    pub total: Option<u64>,
-    /// Layers that have arrived.
-    pub arrived: usize,
-    /// Layers that were there already.
-    pub reused: usize,
-    /// Bytes of blobs that have arrived.
-    arrived_bytes: u64,
-    /// Bytes sent of blobs under way.
-    under_way: BTreeMap<Digest, u64>,
-    /// When how many bytes had been sent, of the last seconds.
-    samples: VecDeque<(Duration, u64)>,
-}
-
-impl Transfer {
-    /// How far back the rate looks.
-    const WINDOW: Duration = Duration::from_secs(5);
-
-    /// Bytes sent so far; can shrink when a blob starts again.
-    pub fn sent(&self) -> u64 {
-        self.arrived_bytes + self.under_way.values().sum::<u64>()
-    }
-
-    /// Bytes a second over the last seconds.
-    pub fn rate(&self, now: Duration) -> Option<u64> {
-        let (since, bytes) = self.samples.front()?;
-        let span = now.saturating_sub(*since).as_secs_f64();
-        (span >= 0.5).then(|| (self.sent().saturating_sub(*bytes) as f64 / span) as u64)
-    }
-
-    fn sample(&mut self, now: Duration) {
-        let recent = |at: Duration| now.saturating_sub(at) <= Self::WINDOW;
-        while self.samples.len() > 1 && !self.samples.front().is_some_and(|(at, _)| recent(*at)) {
-            self.samples.pop_front();
-        }
-        let due = self.samples.back().is_none_or(|(at, _)| now.saturating_sub(*at).as_millis() >= 100);
-        if due {
-            self.samples.push_back((now, self.sent()));
-        }
-    }
-}
-
 impl Progress {
     /// Takes an event that happened at `now`.
     pub fn apply(&mut self, event: &Event, now: Duration) {
@@ -122,23 +76,12 @@ impl Progress {
                 }
             }
             Event::BuildOutput(line) => self.keep(line),
-            Event::TransferStarted { layers, bytes } => {
-                let mut transfer = Transfer { layers: *layers, total: *bytes, ..Transfer::default() };
-                transfer.samples.push_back((now, 0));
-                self.transfer = Some(transfer);
-            }
-            Event::BlobStarted { digest, .. } => self.blob(*digest, 0, now),
-            Event::BlobProgress { digest, sent } => self.blob(*digest, *sent, now),
-            Event::BlobFinished { digest, size, reused } => {
-                let transfer = self.transfer.get_or_insert_default();
-                transfer.under_way.remove(digest);
-                if *reused {
-                    transfer.reused += 1;
-                } else {
-                    transfer.arrived += 1;
-                    transfer.arrived_bytes += size;
-                }
-                transfer.sample(now);
+            Event::TransferPlanned(_)
+            | Event::TransferStarted { .. }
+            | Event::BlobStarted { .. }
+            | Event::BlobProgress { .. }
+            | Event::BlobFinished { .. } => {
+                self.transfer.get_or_insert_default().apply(event, now);
             }
             Event::ImageProgress { activity, bytes, total } => {
                 self.image = Some(ImageWork { activity, bytes: *bytes, total: *total });
@@ -146,12 +89,6 @@ impl Progress {
             Event::FunctionStatus { status, .. } => self.status = Some(super::words::status(status)),
             Event::Planned(_) | Event::Retrying { .. } | Event::Warning { .. } | Event::Detail(_) => {}
         }
-    }
-
-    fn blob(&mut self, digest: Digest, sent: u64, now: Duration) {
-        let transfer = self.transfer.get_or_insert_default();
-        transfer.under_way.insert(digest, sent);
-        transfer.sample(now);
     }
 
     fn keep(&mut self, line: &str) {
@@ -170,16 +107,19 @@ impl Progress {
     }
 
     /// What a running step is busy with, in numbers, if there are any.
-    pub fn busy_with(&self, step: Step) -> Option<String> {
+    pub fn busy_with(&self, step: Step, now: Duration) -> Option<String> {
         match step {
             Step::Build => {
                 let work = self.image?;
-                Some(format!("{} {}", work.activity, super::words::portion(work.bytes, work.total)))
+                let work = format!("{} {}", work.activity, super::words::portion(work.bytes, work.total));
+                // Layers that are made go while others are being made.
+                let sent = self.transfer.as_ref().map(Transfer::sent).filter(|sent| *sent > 0);
+                Some(match sent {
+                    Some(sent) => format!("{work}, {} sent", ByteSize(sent)),
+                    None => work,
+                })
             }
-            Step::Image => {
-                let transfer = self.transfer.as_ref()?;
-                Some(super::words::portion(transfer.sent(), transfer.total))
-            }
+            Step::Image => Some(self.transfer.as_ref()?.words(now).join(", ")),
             Step::Watch => self.status.clone(),
             _ => None,
         }
@@ -222,19 +162,6 @@ mod tests {
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn a_blob_that_starts_again_is_not_counted_twice() {
-        let mut progress = Progress::default();
-        let digest = Digest::of(b"a");
-        progress.apply(&Event::TransferStarted { layers: 1, bytes: Some(100) }, at(0));
-        progress.apply(&Event::BlobProgress { digest, sent: 80 }, at(1));
-        progress.apply(&Event::BlobProgress { digest, sent: 10 }, at(2));
-        let transfer = progress.transfer.as_ref().unwrap();
-        assert_eq!((transfer.sent(), transfer.rate(at(2))), (10, Some(5)));
-        progress.apply(&Event::BlobFinished { digest, size: 100, reused: false }, at(3));
-        assert_eq!(progress.transfer.unwrap().sent(), 100);
     }
 
     #[test]

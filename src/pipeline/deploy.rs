@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::apply::{self, Applied, Work};
+use super::apply::{self, Applied, Pushing, Work};
 use super::cloud::Cloud;
+use super::early::{self, Announcements, Arrivals};
 use super::error::PipelineError;
 use super::observe::{self, Observed, ObservedRepository};
 use super::plan::{DeployPlan, PlannedImage};
 use super::watch::{self, Wait};
-use super::{DeployOptions, build, early, knowledge, preflight, replace};
+use super::ways::Ways;
+use super::{DeployOptions, build, knowledge, preflight, replace};
 use crate::domain::function::{Function, Readiness};
 use crate::domain::plan::{Action, Deployment, DeploymentAction, PushedImage, Step};
 use crate::domain::reference::{RepositoryUri, Tag};
@@ -18,8 +20,9 @@ use crate::domain::spec::{DeploySpec, FunctionSpec};
 use crate::event::Event;
 use crate::image::Image;
 use crate::image::known::KnownImages;
+use crate::services::ecr::Repository;
 use crate::services::lambda::FoundFunction;
-use crate::services::registry::TokenProvider as _;
+use crate::services::registry::{RegistryError, TokenProvider as _};
 
 /// How far it is meant to go; the steps are listed accordingly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +38,19 @@ pub(super) struct Prepared {
     pub(super) image: Image,
     pub(super) observed: Observed,
     pub(super) plan: DeployPlan,
+    /// The ways of the layers, where there is a repository.
+    pub(super) ways: Option<Ways>,
 }
 
 /// Observes, builds and plans. The build begins as soon as the function is known not to be in
-/// its way; everything else is read meanwhile.
+/// its way; everything else is read meanwhile. With `early`, layers may go as soon as
+/// nothing but the image itself can still be refused.
 pub(super) async fn prepare(
     cloud: &Cloud,
     spec: &DeploySpec,
     options: &DeployOptions,
     goal: Goal,
+    early: Option<(Announcements, &Arrivals)>,
 ) -> Result<Prepared, PipelineError> {
     let around = preflight::Surroundings::of(cloud.session())?;
     preflight::check(spec, around)?;
@@ -53,6 +60,10 @@ pub(super) async fn prepare(
     let name = &spec.function.name;
     let began = Instant::now();
     cloud.report(Event::StepStarted { step: Step::Observe, subject: name.to_string() });
+    let (announcements, arrivals) = early.unzip();
+    let (made, allow) = announcements.map(|it: Announcements| (it.made, it.allow)).unzip();
+    let (around_is_known, around_known) = oneshot::channel::<observe::Surroundings>();
+    let (function_is_known, function_known) = oneshot::channel();
     let observing = async {
         let around = observe::surroundings(cloud, spec, create_role).await?;
         let elapsed = began.elapsed();
@@ -61,6 +72,8 @@ pub(super) async fn prepare(
             outcome: around.outcome().to_owned(),
             elapsed,
         });
+        // Nobody listens where nothing may go early.
+        let _ = around_is_known.send(around.clone());
         Ok::<_, PipelineError>(around)
     };
     let building = async {
@@ -68,31 +81,51 @@ pub(super) async fn prepare(
         preflight::check_function(spec, function.as_ref())?;
         preflight::check_role(spec, function.as_ref(), create_role)?;
         let belongings = replace::belongings(cloud, spec, function.as_ref(), options, goal).await?;
-        let knowing = knowledge::of_function(cloud, function.as_ref());
+        let _ = function_is_known.send((function.clone(), belongings.clone()));
+        let knowing = async {
+            let known = knowledge::of_function(cloud, function.as_ref()).await;
+            match made {
+                Some(made) => known.announcing(made),
+                None => known,
+            }
+        };
         let architecture = architecture(&spec.function, function.as_ref());
         let image = Box::pin(build::image(cloud, spec, architecture, knowing)).await?;
         Ok((function, belongings, image))
     };
-    let (around, (function, belongings, image)) = tokio::try_join!(observing, building)?;
-    let observed = Observed {
-        caller: around.caller,
-        region: cloud.region().to_owned(),
-        function,
-        belongings,
-        repository: around.repository,
-        policy: around.policy,
-        role: around.role,
+    let allowing = async {
+        let Some(allow) = allow else { return Ok(()) };
+        // Without an answer there is an error, which ends everything.
+        let (Ok(around), Ok((function, belongings))) = (around_known.await, function_known.await) else {
+            return Ok(());
+        };
+        let observed = Observed::new(cloud, around, function, belongings);
+        if let Some(repository) = observed.repository.found()
+            && DeployPlan::is_allowed(spec, &observed, create_role)
+        {
+            let _ = allow.send(repository.uri.clone());
+        }
+        Ok(())
     };
-    let is_there = match observed.repository.found() {
+    let (around, (function, belongings, image), ()) = tokio::try_join!(observing, building, allowing)?;
+    let observed = Observed::new(cloud, around, function, belongings);
+    let repository = observed.repository.found().map(|repository| &repository.uri);
+    let is_there = match repository {
         // Only who reads the plan has to know: the push itself need not ask.
-        Some(repository) if goal != Goal::Plan && image.is_partly_in(&repository.uri) => false,
-        Some(repository) => is_there(cloud, &repository.uri, &image, options.tag.as_ref()).await?,
+        Some(uri) if goal != Goal::Plan && image.is_partly_in(uri) => false,
+        Some(uri) => is_there(cloud, uri, &image, options.tag.as_ref()).await?,
         None => false,
     };
-    let planned = PlannedImage::new(&image, is_there);
+    let ways = match repository {
+        Some(_) if is_there => Some(Ways::nowhere(&image)),
+        Some(uri) => Some(ways(cloud, uri, &image, arrivals.unwrap_or(&Arrivals::default())).await?),
+        None => None,
+    };
+    let transfer = ways.as_ref().unwrap_or(&Ways::into_nothing(&image)).plan(&image);
+    let planned = PlannedImage::new(&image, is_there, transfer);
     let plan = DeployPlan::between(spec, &planned, &observed, create_role)?;
     cloud.report(Event::Planned(plan.steps.clone()));
-    Ok(Prepared { image, observed, plan })
+    Ok(Prepared { image, observed, plan, ways })
 }
 
 /// What to build for: the specification's architecture, else the function's, else the image's.
@@ -129,10 +162,7 @@ async fn is_there(
 ) -> Result<bool, PipelineError> {
     let client = cloud.registry(&repository.registry).await?;
     let digest = image.digest();
-    let failed = |source| {
-        let doing = format!("look for `{repository}@{digest}`");
-        PipelineError::Registry { doing, source }
-    };
+    let failed = |source| looking_failed(repository, image, source);
     if !client.has_manifest(&repository.name, &digest).await.map_err(failed)? {
         return Ok(false);
     }
@@ -145,7 +175,24 @@ async fn is_there(
     }
 }
 
-/// Takes the function from source to live.
+/// The ways of the layers into the repository.
+async fn ways(
+    cloud: &Cloud,
+    repository: &RepositoryUri,
+    image: &Image,
+    arrivals: &Arrivals,
+) -> Result<Ways, PipelineError> {
+    let client = cloud.registry(&repository.registry).await?;
+    let found = Ways::find(&client, repository, image, arrivals).await;
+    found.map_err(|source| looking_failed(repository, image, source))
+}
+
+fn looking_failed(repository: &RepositoryUri, image: &Image, source: RegistryError) -> PipelineError {
+    let doing = format!("look for `{repository}@{}`", image.digest());
+    PipelineError::Registry { doing, source }
+}
+
+/// Takes the function from source to live; layers go while others are still being made.
 pub(super) async fn deploy(
     cloud: &Cloud,
     spec: &DeploySpec,
@@ -153,17 +200,32 @@ pub(super) async fn deploy(
 ) -> Result<Deployment, PipelineError> {
     let began = Instant::now();
     let goal = if options.no_wait { Goal::LiveUnwatched } else { Goal::Live };
-    let Prepared { image, observed, plan } = Box::pin(prepare(cloud, spec, options, goal)).await?;
-    let work = Work {
-        cloud,
-        spec,
-        image: &image,
-        observed: &observed,
-        plan: &plan,
-        tag: options.tag.as_ref(),
-        timeout: options.wait_timeout,
+    let (announcements, announced) = early::announcements();
+    let arrivals = Arrivals::default();
+    let working = async {
+        let early = Some((announcements, &arrivals));
+        let prepared = Box::pin(prepare(cloud, spec, options, goal, early)).await?;
+        let Prepared { image, observed, plan, ways } = &prepared;
+        let work = Work {
+            cloud,
+            spec,
+            image,
+            observed,
+            plan,
+            tag: options.tag.as_ref(),
+            ways: ways.as_ref(),
+            arrivals: &arrivals,
+            timeout: options.wait_timeout,
+        };
+        let applied = Box::pin(work.apply()).await?;
+        Ok::<_, PipelineError>((prepared, applied))
     };
-    let Applied { image, action, stale_revision } = Box::pin(work.apply()).await?;
+    let sending = async {
+        early::send(cloud, announced, &arrivals).await;
+        Ok(())
+    };
+    let ((prepared, applied), ()) = tokio::try_join!(working, sending)?;
+    let (Prepared { observed, plan, .. }, Applied { image, action, stale_revision }) = (prepared, applied);
     let function = end(cloud, spec, options, &observed, &plan, action, stale_revision.as_deref()).await?;
     Ok(Deployment {
         function_name: function.name,
@@ -236,52 +298,71 @@ pub(super) async fn push(
 ) -> Result<PushedImage, PipelineError> {
     preflight::check_places(spec, preflight::Surroundings::of(cloud.session())?)?;
     cloud.report(Event::Steps(vec![Step::Build, Step::Repository, Step::Image]));
+    let (announcements, announced) = early::announcements();
+    let arrivals = Arrivals::default();
+    let working = async {
+        let (repository, image) = Box::pin(prepare_push(cloud, spec, announcements)).await?;
+        let pushing = Pushing { image: &image, tag, arrivals: &arrivals };
+        Box::pin(pushing.push_to(cloud, &repository, None)).await
+    };
+    let sending = async {
+        early::send(cloud, announced, &arrivals).await;
+        Ok(())
+    };
+    let (pushed, ()) = tokio::try_join!(working, sending)?;
+    Ok(pushed)
+}
+
+/// Builds the image and finds or makes its repository.
+async fn prepare_push(
+    cloud: &Cloud,
+    spec: &DeploySpec,
+    announcements: Announcements,
+) -> Result<(Repository, Image), PipelineError> {
+    let Announcements { made, allow } = announcements;
     let (tell, told) = oneshot::channel();
-    let (tell_early, told_early) = oneshot::channel();
-    let (made, layers) = mpsc::unbounded_channel();
     let looking = async {
         let found = observe::repository(cloud, &spec.repository).await?;
-        // Nobody listens where the image does not come from an engine.
-        let uri = found.found().map(|repository| repository.uri.clone());
-        let _ = tell.send(uri.clone());
-        let _ = tell_early.send(uri);
+        if let Some(repository) = found.found() {
+            // Nobody listens where the image does not come from an engine.
+            let _ = tell.send(repository.uri.clone());
+            let _ = allow.send(repository.uri.clone());
+        }
         Ok::<_, PipelineError>(found)
     };
     let knowing = async {
         match told.await {
-            Ok(Some(uri)) => knowledge::of_repository(cloud, &uri).await.announcing(made),
-            _ => KnownImages::default(),
+            Ok(uri) => knowledge::of_repository(cloud, &uri).await.announcing(made),
+            Err(_) => KnownImages::default(),
         }
     };
     let building = build::image(cloud, spec, spec.function.architecture, knowing);
-    let sending = async { Ok(early::send(cloud, told_early, layers).await) };
     let fetching = async {
         // Only to have the token at hand: whoever needs it meets the error again.
         let _ = cloud.tokens(cloud.session().region()?).token(None).await;
         Ok(())
     };
-    let (found, image, early, ()) = tokio::try_join!(looking, building, sending, fetching)?;
-    let repository = match found {
-        ObservedRepository::Found(repository) => repository,
-        ObservedRepository::Missing(name) => {
-            let missing = |why| PipelineError::RepositoryMissing { name: name.to_string(), why };
-            if !spec.repository.create {
-                return Err(missing("and it is not to be created"));
-            }
-            let (account, _) = observe::address(&spec.repository);
-            if let Some(account) = account {
-                let identity = cloud.sts().caller_identity().await;
-                let caller = identity.map_err(PipelineError::api("find out who is calling"))?;
-                if caller.account != account {
-                    return Err(missing("and it cannot be made in another account"));
-                }
-            }
-            let creating = async {
-                let made = apply::create_repository(cloud, &name).await?;
-                Ok::<_, PipelineError>((made, "created".to_owned()))
-            };
-            cloud.step(Step::Repository, name.to_string(), creating).await?
-        }
+    let (found, image, ()) = tokio::try_join!(looking, building, fetching)?;
+    let name = match found {
+        ObservedRepository::Found(repository) => return Ok((repository, image)),
+        ObservedRepository::Missing(name) => name,
     };
-    apply::push_image(cloud, &repository, &image, tag, &early).await
+    let missing = |why| PipelineError::RepositoryMissing { name: name.to_string(), why };
+    if !spec.repository.create {
+        return Err(missing("and it is not to be created"));
+    }
+    let (account, _) = observe::address(&spec.repository);
+    if let Some(account) = account {
+        let identity = cloud.sts().caller_identity().await;
+        let caller = identity.map_err(PipelineError::api("find out who is calling"))?;
+        if caller.account != account {
+            return Err(missing("and it cannot be made in another account"));
+        }
+    }
+    let creating = async {
+        let made = apply::create_repository(cloud, &name).await?;
+        Ok::<_, PipelineError>((made, "created".to_owned()))
+    };
+    let repository = cloud.step(Step::Repository, name.to_string(), creating).await?;
+    Ok((repository, image))
 }

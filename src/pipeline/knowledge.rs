@@ -12,6 +12,7 @@ use super::cloud::Cloud;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{Descriptor, Manifest, MediaType};
 use crate::domain::reference::{ImageReference, RepositoryUri};
+use crate::domain::transfer::KnownBy;
 use crate::event::Event;
 use crate::image::known::KnownImages;
 use crate::image::registry::from_documents;
@@ -28,7 +29,7 @@ pub(super) async fn of_function(cloud: &Cloud, found: Option<&FoundFunction>) ->
     let uri = found.and_then(|found| found.function.resolved_image_uri.as_deref());
     let Some(reference) = uri.and_then(|uri| uri.parse::<ImageReference>().ok()) else { return known };
     if let Some(digest) = reference.digest {
-        add(cloud, &mut known, &reference.repository, digest).await;
+        add(cloud, &mut known, &reference.repository, digest, KnownBy::LiveImage).await;
     }
     lately(cloud, &mut known, &reference.repository).await;
     known
@@ -55,13 +56,19 @@ pub(super) async fn remember(cloud: &Cloud, repository: &RepositoryUri, image: &
 
 async fn lately(cloud: &Cloud, known: &mut KnownImages, repository: &RepositoryUri) {
     for digest in cloud.cache().map(|cache| cache.lately(repository)).unwrap_or_default() {
-        add(cloud, known, repository, digest).await;
+        add(cloud, known, repository, digest, KnownBy::RecentPush).await;
     }
 }
 
-async fn add(cloud: &Cloud, known: &mut KnownImages, repository: &RepositoryUri, digest: Digest) {
+async fn add(
+    cloud: &Cloud,
+    known: &mut KnownImages,
+    repository: &RepositoryUri,
+    digest: Digest,
+    by: KnownBy,
+) {
     let Ok(client) = cloud.registry(&repository.registry).await else { return };
-    match look_up(cloud, &client, repository, digest).await {
+    match look_up(cloud, &client, repository, digest, by).await {
         Ok(Some(image)) => known.add(image),
         Ok(None) => {}
         Err(error) => {
@@ -77,6 +84,7 @@ async fn look_up(
     client: &RegistryClient,
     repository: &RepositoryUri,
     digest: Digest,
+    by: KnownBy,
 ) -> Result<Option<Image>, ImageError> {
     let cached = |digest: &Digest| cloud.cache().and_then(|cache| cache.document(digest));
     let keep = |bytes: &Bytes| cloud.cache().into_iter().for_each(|cache| cache.keep(bytes));
@@ -100,7 +108,7 @@ async fn look_up(
         MediaType::DockerConfig => MediaType::DockerManifest,
         _ => MediaType::OciManifest,
     });
-    Ok(from_documents(client, name, media_type, manifest_bytes, config_bytes))
+    Ok(from_documents(client, name, media_type, manifest_bytes, config_bytes, by))
 }
 
 async fn read(

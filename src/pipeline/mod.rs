@@ -29,6 +29,7 @@ mod sources;
 mod tokens;
 mod wake;
 mod watch;
+mod ways;
 
 use std::time::Duration;
 
@@ -102,7 +103,7 @@ impl Cloud {
         spec: &DeploySpec,
         options: &DeployOptions,
     ) -> Result<Vec<PlannedStep>, PipelineError> {
-        Ok(Box::pin(deploy::prepare(self, spec, options, deploy::Goal::Plan)).await?.plan.steps)
+        Ok(Box::pin(deploy::prepare(self, spec, options, deploy::Goal::Plan, None)).await?.plan.steps)
     }
 
     /// Takes the function from source to live.

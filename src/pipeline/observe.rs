@@ -38,6 +38,20 @@ pub(super) struct Surroundings {
     pub(super) role: ObservedRole,
 }
 
+impl Observed {
+    /// Puts together what was read.
+    pub(super) fn new(
+        cloud: &Cloud,
+        around: Surroundings,
+        function: Option<FoundFunction>,
+        belongings: Option<Belongings>,
+    ) -> Self {
+        let Surroundings { caller, repository, policy, role } = around;
+        let region = cloud.region().to_owned();
+        Self { caller, region, function, belongings, repository, policy, role }
+    }
+}
+
 /// The repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ObservedRepository {

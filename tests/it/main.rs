@@ -28,3 +28,4 @@ mod registry;
 mod screen;
 mod states;
 mod support;
+mod transfer;

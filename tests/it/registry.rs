@@ -71,12 +71,12 @@ fn name() -> RepositoryName {
     "team/hello".parse().unwrap()
 }
 
-fn uri(host: &RegistryHost) -> RepositoryUri {
+pub fn uri(host: &RegistryHost) -> RepositoryUri {
     RepositoryUri { registry: host.clone(), name: name() }
 }
 
 /// An image of one layer a file; the last layer holds `last`.
-async fn image(last: &str) -> Image {
+pub async fn image(last: &str) -> Image {
     let directory = tempfile::tempdir().unwrap();
     let mut base = None;
     for (index, content) in ["first layer", "second layer", last].iter().enumerate() {
@@ -329,7 +329,7 @@ async fn created_instead_of_accepted_and_absolute_locations_are_followed() {
 
 /// Tokens `0`, `1`, `2`…; the number of times one was asked for.
 #[derive(Debug, Default)]
-struct Tokens(AtomicUsize);
+pub struct Tokens(pub AtomicUsize);
 
 impl TokenProvider for Tokens {
     fn token<'a>(&'a self, _rejected: Option<&'a Secret>) -> BoxFuture<'a, Result<Secret, TokenError>> {

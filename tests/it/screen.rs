@@ -4,13 +4,14 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lambdactl::domain::digest::Digest;
+use lambdactl::domain::digest::{DiffId, Digest};
 use lambdactl::domain::function::{Function, FunctionStatus, ImageOverrides, PackageType};
 use lambdactl::domain::plan::{
     Action, Change, Deployment, DeploymentAction, Planned, PlannedStep, PushedImage, Step, Transfer,
 };
 use lambdactl::domain::platform::Architecture;
 use lambdactl::domain::secret::Secret;
+use lambdactl::domain::transfer::{KnownBy, PlannedLayer, TransferPlan, Way};
 use lambdactl::event::Event;
 use lambdactl::output::human::Human;
 use lambdactl::output::json::Json;
@@ -40,16 +41,34 @@ fn status(state: &str, update: Option<&str>, reason: Option<(&str, &str)>) -> Fu
     }
 }
 
+fn layers() -> Vec<PlannedLayer> {
+    let layer = |name: &str, size, uncompressed, way| PlannedLayer {
+        digest: Some(Digest::of(name.as_bytes())),
+        diff_id: Some(DiffId(Digest::of(b"content"))),
+        size: Some(size),
+        uncompressed,
+        way,
+    };
+    let (one, two) = (Way::Make, Way::There(KnownBy::LiveImage));
+    let three = Way::Mount("team/base".parse().unwrap());
+    vec![
+        layer("one", 42_000_000, Some(90_000_000), one),
+        layer("two", 1_000, None, two),
+        layer("three", 5_000_000, None, three),
+    ]
+}
+
 fn planned() -> Vec<PlannedStep> {
     let step = |step, subject: &str, action, changes| PlannedStep {
         step,
         subject: subject.to_owned(),
         action,
         changes,
+        layers: Vec::new(),
     };
     vec![
         step(Step::Repository, "team/hello", Action::Unchanged, Vec::new()),
-        step(Step::Image, "team/hello", Action::Push, Vec::new()),
+        PlannedStep { layers: layers(), ..step(Step::Image, "team/hello", Action::Push, Vec::new()) },
         step(
             Step::Configuration,
             "hello",
@@ -81,7 +100,7 @@ fn script() -> Vec<(u64, Event)> {
         outcome: outcome.to_owned(),
         elapsed: at(milliseconds),
     };
-    let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+    let (one, two, three) = (Digest::of(b"one"), Digest::of(b"two"), Digest::of(b"three"));
     vec![
         (
             0,
@@ -107,7 +126,8 @@ fn script() -> Vec<(u64, Event)> {
         (3000, finished(Step::Build, "sha256:abcdef, 2 layers", 3000)),
         (3000, Event::Planned(planned())),
         (3100, started(Step::Image, "team/hello")),
-        (3100, Event::TransferStarted { layers: 2, bytes: Some(42_000_000) }),
+        (3100, Event::TransferPlanned(TransferPlan { layers: layers() })),
+        (3100, Event::TransferStarted { layers: 2, bytes: Some(47_000_000) }),
         (3100, Event::BlobStarted { digest: one, size: 42_000_000 }),
         (3200, Event::BlobFinished { digest: two, size: 1_000, reused: true }),
         (3300, Event::BlobProgress { digest: one, sent: 2_000_000 }),
@@ -121,6 +141,8 @@ fn script() -> Vec<(u64, Event)> {
                 because: "500 Internal Server Error".to_owned(),
             },
         ),
+        (7900, Event::BlobStarted { digest: three, size: 5_000_000 }),
+        (7950, Event::BlobFinished { digest: three, size: 5_000_000, reused: true }),
         (8000, Event::BlobFinished { digest: one, size: 42_000_000, reused: false }),
         (8000, finished(Step::Image, "1 layer sent, 1 already there", 4900)),
         (

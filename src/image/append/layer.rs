@@ -23,7 +23,7 @@ pub(super) fn write(
     progress: &mut Progress,
     stop: &Stop,
 ) -> Result<GzipLayer, ImageError> {
-    let writer = LayerWriter::create().map_err(spool_error)?;
+    let writer = LayerWriter::create_of_files().map_err(spool_error)?;
     pack(nodes, writer, mtime, progress, stop)?.finish().map_err(spool_error)
 }
 

@@ -149,7 +149,7 @@ impl Outcome {
             Self::Plan { function, steps, among_others } => {
                 let head =
                     if *among_others { format!("{}\n", style.strong(function)) } else { String::new() };
-                format!("{head}{}", plan::block(steps, *style))
+                format!("{head}{}", plan::block(steps, *style, true))
             }
             Self::Build { digest, .. } => format!("{digest}\n"),
             Self::Push(image) => format!("{}\n", deployment::image_uri(image)),

@@ -5,17 +5,17 @@ mod function;
 mod patience;
 mod place;
 
-use std::collections::HashMap;
 use std::slice;
 use std::time::Duration;
 
 use super::cloud::Cloud;
-use super::early::Arrival;
+use super::early::Arrivals;
 use super::error::PipelineError;
 use super::observe::{self, Observed};
 use super::plan::{DeployPlan, FunctionPlan, PolicyPlan};
-use super::{knowledge, push, replace};
-use crate::domain::digest::Digest;
+use super::push::Push;
+use super::ways::Ways;
+use super::{knowledge, replace};
 use crate::domain::plan::{DeploymentAction, PushedImage, Step, Transfer};
 use crate::domain::policy::Pull;
 use crate::domain::reference::Tag;
@@ -36,6 +36,10 @@ pub(super) struct Work<'a> {
     pub(super) observed: &'a Observed,
     pub(super) plan: &'a DeployPlan,
     pub(super) tag: Option<&'a Tag>,
+    /// The ways of the layers, where they could be found out.
+    pub(super) ways: Option<&'a Ways>,
+    /// The layers that go early.
+    pub(super) arrivals: &'a Arrivals,
     /// How long to wait for an update in progress.
     pub(super) timeout: Duration,
 }
@@ -135,7 +139,8 @@ impl Work<'_> {
 
     async fn image(&self, repository: &Repository) -> Result<PushedImage, PipelineError> {
         if self.plan.push {
-            return push_image(self.cloud, repository, self.image, self.tag, &HashMap::new()).await;
+            let pushing = Pushing { image: self.image, tag: self.tag, arrivals: self.arrivals };
+            return pushing.push_to(self.cloud, repository, self.ways.cloned()).await;
         }
         let transfer = Transfer { layers_reused: self.image.layers.len(), ..Transfer::default() };
         Ok(PushedImage { repository: repository.uri.clone(), digest: self.image.digest(), transfer })
@@ -161,31 +166,42 @@ impl Work<'_> {
     }
 }
 
-/// Sends the image into the repository, but for what has arrived there early.
-pub(super) async fn push_image(
-    cloud: &Cloud,
-    repository: &Repository,
-    image: &Image,
-    tag: Option<&Tag>,
-    early: &HashMap<Digest, Arrival>,
-) -> Result<PushedImage, PipelineError> {
-    let uri = &repository.uri;
-    let pushing = async {
-        let client = cloud.registry(&uri.registry).await?;
-        let uploads = &cloud.limits().uploads;
-        let pushed = push::push_rest(&client, uri, tag, image, early, uploads, cloud.reporter()).await;
-        let pushed =
-            pushed.map_err(|source| PipelineError::Registry { doing: format!("push to `{uri}`"), source })?;
-        knowledge::remember(cloud, uri, image).await;
-        cloud.wrote(Step::Image, &format!("{uri}@{}", pushed.digest), "pushed");
-        let Transfer { bytes_uploaded, layers_uploaded, layers_reused } = pushed.transfer;
-        let outcome = format!(
-            "{}, {} sent ({}), {layers_reused} reused",
-            pushed.digest.short(),
-            count(layers_uploaded, "layer"),
-            ByteSize(bytes_uploaded)
-        );
-        Ok((pushed, outcome))
-    };
-    cloud.step(Step::Image, uri.to_string(), pushing).await
+/// An image to be sent.
+#[derive(Debug)]
+pub(super) struct Pushing<'a> {
+    pub(super) image: &'a Image,
+    pub(super) tag: Option<&'a Tag>,
+    /// The layers that go early.
+    pub(super) arrivals: &'a Arrivals,
+}
+
+impl Pushing<'_> {
+    /// Sends the image into the repository; `ways` are those that were found while planning.
+    pub(super) async fn push_to(
+        &self,
+        cloud: &Cloud,
+        repository: &Repository,
+        ways: Option<Ways>,
+    ) -> Result<PushedImage, PipelineError> {
+        let (uri, image) = (&repository.uri, self.image);
+        let pushing = async {
+            let client = &cloud.registry(&uri.registry).await?;
+            let (uploads, reporter) = (&cloud.limits().uploads, cloud.reporter());
+            let push = Push { client, repository: uri, image, arrivals: self.arrivals, uploads, reporter };
+            let pushed = push.run(self.tag, ways).await;
+            let pushed = pushed
+                .map_err(|source| PipelineError::Registry { doing: format!("push to `{uri}`"), source })?;
+            knowledge::remember(cloud, uri, image).await;
+            cloud.wrote(Step::Image, &format!("{uri}@{}", pushed.digest), "pushed");
+            let Transfer { bytes_uploaded, layers_uploaded, layers_reused } = pushed.transfer;
+            let outcome = format!(
+                "{}, {} sent ({}), {layers_reused} reused",
+                pushed.digest.short(),
+                count(layers_uploaded, "layer"),
+                ByteSize(bytes_uploaded)
+            );
+            Ok((pushed, outcome))
+        };
+        cloud.step(Step::Image, uri.to_string(), pushing).await
+    }
 }

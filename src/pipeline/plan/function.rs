@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::place::step;
 use super::{PlannedImage, configuration};
 use crate::domain::function::{Function, FunctionState, Readiness};
 use crate::domain::plan::{Action, Change, Planned, PlannedStep, Step};
@@ -65,7 +66,7 @@ impl FunctionPlan {
             changes.extend(configuration::between(&spec.function, found, given).1);
             changes.extend(tags(&spec.function.tags, &found.function).1);
             changes.extend(lost(belongings));
-            let step = PlannedStep { step: Step::Function, subject: name, action: Action::Replace, changes };
+            let step = step(Step::Function, &name, Action::Replace, changes);
             return Ok((Self::Create { architecture, role, replaces: true }, vec![step]));
         }
         let Some(found) = &observed.function else {
@@ -76,7 +77,7 @@ impl FunctionPlan {
                 Change::new("role", Value::Null, role.clone()),
             ];
             changes.extend(configuration::of_new(&spec.function));
-            let step = PlannedStep { step: Step::Function, subject: name, action: Action::Create, changes };
+            let step = step(Step::Function, &name, Action::Create, changes);
             return Ok((Self::Create { architecture, role, replaces: false }, vec![step]));
         };
         let current = &found.function;
@@ -109,9 +110,9 @@ impl FunctionPlan {
     }
 }
 
-fn changed(step: Step, subject: &str, changes: Vec<Change>) -> PlannedStep {
+fn changed(which: Step, subject: &str, changes: Vec<Change>) -> PlannedStep {
     let action = if changes.is_empty() { Action::Unchanged } else { Action::Update };
-    PlannedStep { step, subject: subject.to_owned(), action, changes }
+    step(which, subject, action, changes)
 }
 
 /// Tells whether the function is broken in a way that a new image (or the same one again) mends:

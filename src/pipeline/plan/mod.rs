@@ -13,6 +13,7 @@ use crate::domain::plan::{Action, PlannedStep, Step};
 use crate::domain::platform::{Architecture, Platform};
 use crate::domain::reference::RepositoryUri;
 use crate::domain::spec::DeploySpec;
+use crate::domain::transfer::{PlannedLayer, TransferPlan};
 use crate::image::Image;
 use crate::pipeline::error::PipelineError;
 
@@ -28,11 +29,14 @@ pub(super) struct PlannedImage {
     pub(super) platform: Platform,
     /// Whether the repository holds it already (and the tag that is asked for names it).
     pub(super) is_there: bool,
+    /// Which way each of its layers takes.
+    pub(super) layers: Vec<PlannedLayer>,
 }
 
 impl PlannedImage {
-    pub(super) fn new(image: &Image, is_there: bool) -> Self {
-        Self { digest: image.digest(), platform: image.config.platform(), is_there }
+    pub(super) fn new(image: &Image, is_there: bool, transfer: TransferPlan) -> Self {
+        let (digest, platform) = (image.digest(), image.config.platform());
+        Self { digest, platform, is_there, layers: transfer.layers }
     }
 }
 
@@ -77,6 +81,13 @@ impl DeployPlan {
             .chain(function_steps)
             .collect();
         Ok(Self { steps, new_role, repository: uri, push: !image.is_there, policy, function })
+    }
+
+    /// Tells whether nothing but the image itself can still be refused.
+    pub(super) fn is_allowed(spec: &DeploySpec, observed: &Observed, create_role: bool) -> bool {
+        place::role(spec, observed, create_role).is_ok()
+            && place::repository(spec, observed).is_ok()
+            && place::policy(spec, observed).is_ok()
     }
 
     /// Tells whether nothing has to be written.

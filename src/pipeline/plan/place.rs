@@ -23,8 +23,14 @@ pub(in crate::pipeline) enum PolicyPlan {
     Unreadable(ApiError),
 }
 
-fn step(step: Step, subject: impl Into<String>, action: Action, changes: Vec<Change>) -> PlannedStep {
-    PlannedStep { step, subject: subject.into(), action, changes }
+/// A step that moves no layers.
+pub(super) fn step(
+    step: Step,
+    subject: impl Into<String>,
+    action: Action,
+    changes: Vec<Change>,
+) -> PlannedStep {
+    PlannedStep { step, subject: subject.into(), action, changes, layers: Vec::new() }
 }
 
 /// The role step, where a role is named; and the role to be made.
@@ -81,7 +87,7 @@ pub(super) fn image(image: &PlannedImage, repository: Option<&RepositoryUri>) ->
         None => image.digest.to_string(),
     };
     let action = if image.is_there { Action::Unchanged } else { Action::Push };
-    step(Step::Image, subject, action, Vec::new())
+    PlannedStep { layers: image.layers.clone(), ..step(Step::Image, subject, action, Vec::new()) }
 }
 
 pub(super) fn policy(

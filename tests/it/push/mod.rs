@@ -1,4 +1,4 @@
 //! Pushes that move no more than they have to, seen from the registry's side.
 
 mod names;
-mod unchanged;
+pub mod unchanged;

@@ -10,7 +10,7 @@ use crate::support::python::aws_json;
 use crate::support::world::World;
 
 /// An image of the engine with a layer for each file; the name is removed with this value.
-fn build(world: &World, name: &str, files: &[(&str, &str)]) -> EngineImage {
+pub fn build(world: &World, name: &str, files: &[(&str, &str)]) -> EngineImage {
     let image = EngineImage(format!("lambdactl-test-{name}:{}", std::process::id()));
     // A label of its own: another test's images must not be this one's cache, as they go any time.
     let label = world.sandbox.path().display();

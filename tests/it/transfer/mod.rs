@@ -1,0 +1,4 @@
+//! What is moved into a registry: planned, shown while it moves, and got there whatever fails.
+
+mod early;
+mod planned;
