@@ -4,7 +4,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::assert_the_same_command_finishes;
-use crate::support::local_server::Fault;
+use crate::support::local_server::{Fault, Logged};
+use crate::support::oci_layout;
+use crate::support::program::{architecture, static_program};
 use crate::support::sandbox::{Finished, finish_child, signal};
 use crate::support::wait_for;
 use crate::support::world::World;
@@ -64,6 +66,29 @@ fn while_making_the_repository() {
 #[test]
 fn while_sending_a_layer() {
     interrupt_at(Fault::request("POST", "/v2/hello/blobs/uploads"));
+}
+
+#[test]
+fn while_sending_layers_and_those_that_have_arrived_are_not_sent_again() {
+    let world = World::new();
+    let program = std::fs::read(static_program()).unwrap();
+    let base: [&[oci_layout::File<'_>]; 3] = [&[("bootstrap", &program)], &[("one", b"1")], &[("two", b"2")]];
+    oci_layout::write(&world.project.file("base"), architecture(), &["/bootstrap"], &base);
+    world.project.write(
+        "lambdactl.toml",
+        "[image]\nbase = \"oci:base\"\nfiles = [{ from = \"data\", to = \"/data\" }]\n",
+    );
+    let sent = |world: &World, mark: usize| {
+        let log = world.cloud.log();
+        let is_blob = |it: &&Logged| it.method == "PUT" && it.path.starts_with("/v2/hello/blobs/uploads");
+        log[mark..].iter().filter(is_blob).count()
+    };
+    world.cloud.inject(&[Fault::request("PUT", "/v2/hello/blobs/uploads").delays(FOREVER)]);
+    // Four layers and the configuration, one of which is held back.
+    interrupt_when(&world, |world| world.cloud.has_misbehaved() && sent(world, 0) == 4);
+    let mark = world.cloud.log().len();
+    assert_the_same_command_finishes(&world);
+    assert_eq!(sent(&world, mark), 1, "{:#?}", &world.cloud.log()[mark..]);
 }
 
 #[test]

@@ -1,4 +1,6 @@
 //! What is moved into a registry: planned, shown while it moves, and got there whatever fails.
 
 mod early;
+mod faulty;
 mod planned;
+mod space;
