@@ -12,9 +12,9 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::support::needs_namespaces;
 use crate::support::program::wants_a_loader;
 use crate::support::sandbox::{Sandbox, finish};
+use crate::support::{needs_docker, needs_namespaces};
 
 /// An event for the function, and the place where its answer arrives.
 struct RuntimeApi {
@@ -134,21 +134,36 @@ fn an_event_hello_does_not_understand_is_reported_and_it_lives_on() {
     assert_eq!(answers[1], ("response".to_owned(), json!({ "message": "Hello, Bo!" })));
 }
 
-#[test]
-fn hello_is_deployed_and_called_without_an_engine() {
-    if !needs_namespaces() {
-        return;
-    }
+/// Deploys `hello` to a local cloud and calls it.
+fn call_hello(engine: Option<&str>) {
     let directory = build("hello");
     let mut sandbox = Sandbox::new();
-    sandbox.set("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    if let Some(engine) = engine {
+        sandbox.set("DOCKER_HOST", engine);
+    }
     let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples");
     sandbox.set("CARGO_BUILD_BUILD_DIR", build.to_str().unwrap());
     sandbox.run(["deploy", "--local", directory.to_str().unwrap()]).expect(0);
-    let arguments = ["invoke", "--local", "hello", "--payload", r#"{"name":"Ada"}"#];
-    assert_eq!(sandbox.run(arguments).expect(0).stdout, r#"{"message":"Hello, Ada!"}"#);
-    let failed = sandbox.run(["invoke", "--local", "hello", "--payload", r#"{"name":7}"#]).expect(1);
+    let runner = if engine.is_some() { "sandbox" } else { "container" };
+    let invoke =
+        |event: &str| sandbox.run(["invoke", "--local", "hello", "--payload", event, "--runner", runner]);
+    assert_eq!(invoke(r#"{"name":"Ada"}"#).expect(0).stdout, r#"{"message":"Hello, Ada!"}"#);
+    let failed = invoke(r#"{"name":7}"#).expect(1);
     assert!(failed.stderr.contains("invalid type"), "{failed}");
+}
+
+#[test]
+fn hello_is_deployed_and_called_without_an_engine() {
+    if needs_namespaces() {
+        call_hello(Some("unix:///nonexistent/docker.sock"));
+    }
+}
+
+#[test]
+fn hello_is_called_in_a_container() {
+    if needs_docker() {
+        call_hello(None);
+    }
 }
 
 #[test]

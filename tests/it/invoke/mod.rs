@@ -3,6 +3,7 @@
 
 mod dev;
 mod logs;
+mod python;
 mod run;
 mod sandbox;
 mod scenarios;

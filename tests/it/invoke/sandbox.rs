@@ -15,7 +15,7 @@ use crate::support::world::World;
 use crate::support::{needs_namespaces, wait_for};
 
 /// Where no engine answers.
-const NOWHERE: &str = "unix:///nonexistent/docker.sock";
+pub(super) const NOWHERE: &str = "unix:///nonexistent/docker.sock";
 
 /// A local cloud without an engine, in which `hello` is deployed and does what its events say.
 pub(super) fn world(settings: &str) -> Option<World> {

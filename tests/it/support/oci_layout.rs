@@ -13,12 +13,7 @@ pub type File<'a> = (&'a str, &'a [u8]);
 /// Writes a layout with one image of these layers, lowest first, and returns the digest of its
 /// manifest.
 pub fn write(directory: &Path, architecture: &str, entry_point: &[&str], layers: &[&[File<'_>]]) -> String {
-    let platform = match architecture {
-        "arm64" => "arm64",
-        _ => "amd64",
-    };
-    std::fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
-    std::fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    begin(directory);
     let mut descriptors = Vec::new();
     let mut diff_ids = Vec::new();
     for files in layers {
@@ -26,16 +21,53 @@ pub fn write(directory: &Path, architecture: &str, entry_point: &[&str], layers:
         diff_ids.push(digest(&tar));
         let mut gzip = GzBuilder::new().write(Vec::new(), Compression::default());
         gzip.write_all(&tar).unwrap();
-        descriptors.push(blob(
-            directory,
-            "application/vnd.oci.image.layer.v1.tar+gzip",
-            &gzip.finish().unwrap(),
-        ));
+        descriptors.push(blob(directory, LAYER, &gzip.finish().unwrap()));
     }
+    end(directory, architecture, json!({ "Entrypoint": entry_point }), diff_ids, descriptors)
+}
+
+/// Writes a layout with one image whose only layer is this `.tar.gz`, which may be large.
+pub fn write_archive(directory: &Path, architecture: &str, layer: &Path) {
+    begin(directory);
+    let hash_of = |source: &mut dyn std::io::Read| {
+        let (mut hash, mut size, mut piece) = (Sha256::new(), 0, vec![0; 1 << 16]);
+        while let count @ 1.. = source.read(&mut piece).unwrap() {
+            hash.update(&piece[..count]);
+            size += count;
+        }
+        (format!("sha256:{}", hex::encode(hash.finalize())), size)
+    };
+    let open = || std::io::BufReader::new(std::fs::File::open(layer).unwrap());
+    let (diff_id, _) = hash_of(&mut flate2::read::GzDecoder::new(open()));
+    let (digest, size) = hash_of(&mut open());
+    std::fs::copy(layer, directory.join("blobs").join(digest.replace(':', "/"))).unwrap();
+    let descriptor = json!({ "mediaType": LAYER, "digest": digest, "size": size });
+    end(directory, architecture, json!({}), vec![diff_id], vec![descriptor]);
+}
+
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+fn begin(directory: &Path) {
+    std::fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
+    std::fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+}
+
+/// Writes the documents of an image whose layers are there.
+fn end(
+    directory: &Path,
+    architecture: &str,
+    start: Value,
+    diff_ids: Vec<String>,
+    descriptors: Vec<Value>,
+) -> String {
+    let platform = match architecture {
+        "arm64" => "arm64",
+        _ => "amd64",
+    };
     let config = json!({
         "architecture": platform,
         "os": "linux",
-        "config": { "Entrypoint": entry_point },
+        "config": start,
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
     });
     let config = blob(directory, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());

@@ -13,6 +13,17 @@ pub fn directory() -> PathBuf {
     directory
 }
 
+/// What functions in Python are made of, where `tests/run` could make it: `base.tar.gz` is a
+/// Debian with Python, and the folder `task` holds the runtime client of AWS.
+pub fn function_parts() -> Option<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-python-function");
+    if directory.join("made-of").is_file() {
+        return Some(directory);
+    }
+    super::skip("tests/run could not make a Debian with Python");
+    None
+}
+
 /// Runs the AWS CLI against `endpoint` and returns what it did.
 pub fn aws(endpoint: &str, region: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(directory().join("aws"));
