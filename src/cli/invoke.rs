@@ -6,12 +6,14 @@ use super::context::Context;
 use super::error::{CommandError, Exit};
 use super::event::EventArguments;
 use super::functions::FunctionArguments;
-use crate::domain::invocation::{InvokeRequest, LARGEST_ASYNCHRONOUS_EVENT, LARGEST_EVENT};
+use crate::domain::invocation::{Invocation, InvokeRequest, LARGEST_ASYNCHRONOUS_EVENT, LARGEST_EVENT};
 use crate::output::results::Outcome;
+use crate::pipeline::{Cloud, PipelineError};
 
 /// Call a function and print its response
 ///
-/// The response goes to standard output, byte for byte. Where the function fails, its error type,
+/// The response goes to standard output, byte for byte; with --stream while the function makes
+/// it, where it is one that streams. Where the function fails, its error type,
 /// message and trace go to standard error, and the command ends with code 1.
 ///
 /// With --local, functions run on this machine: in a container of Docker or Podman, else on Linux
@@ -45,6 +47,10 @@ pub(super) struct InvokeArguments {
     #[arg(long = "async")]
     asynchronous: bool,
 
+    /// Print the response while it comes, also one of more than 6 MB
+    #[arg(long, conflicts_with = "asynchronous")]
+    stream: bool,
+
     #[command(flatten)]
     functions: FunctionArguments,
 }
@@ -53,7 +59,11 @@ impl InvokeArguments {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, CommandError> {
         let request = self.request(context)?;
         let connection = context.connect_to(&self.functions).await?;
-        let invoked = connection.cloud.invoke(&request).await;
+        let invoked = if self.stream {
+            streamed(context, &connection.cloud, &request).await
+        } else {
+            connection.cloud.invoke(&request).await
+        };
         // Whatever came of it: what runs in this process ends before the process does.
         connection.end().await;
         let invocation = invoked?;
@@ -88,4 +98,29 @@ impl InvokeArguments {
             wants_log: self.log_tail,
         })
     }
+}
+
+/// Calls a function and shows its response while it comes. What is returned has the payload that
+/// is still to be shown.
+async fn streamed(
+    context: &Context,
+    cloud: &Cloud,
+    request: &InvokeRequest,
+) -> Result<Invocation, PipelineError> {
+    let (mut kept, mut is_line_open) = (Vec::new(), false);
+    let mut show = |piece: &[u8]| {
+        if context.output.piece(piece) {
+            is_line_open = !piece.ends_with(b"\n");
+        } else {
+            kept.extend_from_slice(piece);
+        }
+    };
+    let mut invocation = cloud.invoke_streamed(request, &mut show).await?;
+    if is_line_open && context.environment.shows_results_to_people() {
+        context.output.piece(b"\n");
+    }
+    if invocation.function_error.is_none() {
+        invocation.payload = kept;
+    }
+    Ok(invocation)
 }

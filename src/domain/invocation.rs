@@ -8,6 +8,9 @@ pub const LARGEST_EVENT: usize = 6 * 1024 * 1024;
 /// The largest event of an asynchronous invocation, in bytes.
 pub const LARGEST_ASYNCHRONOUS_EVENT: usize = 1024 * 1024;
 
+/// What Lambda says of every error that a function did not handle.
+const UNHANDLED: &str = "Unhandled";
+
 /// A call of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvokeRequest {
@@ -56,7 +59,11 @@ pub struct FunctionFailure {
 impl Invocation {
     /// The function's own error, where it failed.
     pub fn failure(&self) -> Option<FunctionFailure> {
-        self.function_error.as_ref().map(|_| FunctionFailure::read(&self.payload))
+        let error = self.function_error.as_ref()?;
+        let failure = FunctionFailure::read(&self.payload);
+        // Of a response that failed on its way, Lambda may tell no more than the type.
+        let told = (error != UNHANDLED).then(|| error.clone());
+        Some(FunctionFailure { error_type: failure.error_type.or(told), ..failure })
     }
 }
 
@@ -106,6 +113,24 @@ mod tests {
         assert_eq!(node.trace, ["Error: x", "    at f"]);
         let java = failure(r#"{"errorMessage":"x","stackTrace":"a\nb"}"#);
         assert_eq!((java.error_type, java.trace.len()), (None, 2));
+    }
+
+    #[test]
+    fn an_error_without_a_document_has_its_type() {
+        let failure = |error: &str, document: &str| {
+            let invocation = Invocation {
+                status_code: 200,
+                executed_version: None,
+                payload: document.into(),
+                function_error: Some(error.to_owned()),
+                log_tail: None,
+                request_id: None,
+            };
+            invocation.failure().unwrap().error_type
+        };
+        assert_eq!(failure("Unhandled", "boom"), None);
+        assert_eq!(failure("Runtime.StreamError", "").as_deref(), Some("Runtime.StreamError"));
+        assert_eq!(failure("Unhandled", r#"{"errorType":"E"}"#).as_deref(), Some("E"));
     }
 
     #[test]

@@ -169,6 +169,19 @@ impl Output {
         }
     }
 
+    /// Shows a piece of a response while it comes; false where it is to be part of the result, as
+    /// in JSON.
+    pub fn piece(&self, bytes: &[u8]) -> bool {
+        let mut state = self.shared.lock();
+        let State { screen, renderer, .. } = &mut *state;
+        if matches!(renderer, Renderer::Json(_)) {
+            return false;
+        }
+        clear(renderer);
+        screen.out_bytes(bytes);
+        true
+    }
+
     /// Shows an event of a log on standard output; tells whether anybody reads it.
     pub fn log(&self, function: &str, event: &LogEvent) -> bool {
         let mut state = self.shared.lock();

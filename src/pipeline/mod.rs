@@ -41,6 +41,7 @@ use crate::domain::reference::{ImageReference, RepositoryUri, Tag};
 use crate::domain::spec::DeploySpec;
 use crate::image::Image;
 use crate::image::known::KnownImages;
+use crate::services::api_error::ApiError;
 
 pub use cloud::Cloud;
 pub use error::{ErrorKind, PipelineError};
@@ -154,13 +155,26 @@ impl Cloud {
     /// Calls a function, once.
     pub async fn invoke(&self, request: &InvokeRequest) -> Result<Invocation, PipelineError> {
         self.session().region()?;
+        self.lambda().invoke(request).await.map_err(|error| self.not_invoked(request, error))
+    }
+
+    /// Calls a function, once, and hands its response to `show` while it comes.
+    pub async fn invoke_streamed(
+        &self,
+        request: &InvokeRequest,
+        show: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<Invocation, PipelineError> {
+        self.session().region()?;
+        let invoked = self.lambda().invoke_streamed(request, show).await;
+        invoked.map_err(|error| self.not_invoked(request, error))
+    }
+
+    fn not_invoked(&self, request: &InvokeRequest, error: ApiError) -> PipelineError {
         let function = &request.function;
-        self.lambda().invoke(request).await.map_err(|error| {
-            if error.is("ResourceNotFoundException") && request.qualifier.is_none() {
-                return watch::missing(self, function);
-            }
-            PipelineError::api(format!("invoke function `{function}`"))(error)
-        })
+        if error.is("ResourceNotFoundException") && request.qualifier.is_none() {
+            return watch::missing(self, function);
+        }
+        PipelineError::api(format!("invoke function `{function}`"))(error)
     }
 
     /// Where a function answers HTTP. One that has no URL yet gets one that asks for no

@@ -10,6 +10,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::event_stream::RawMessage;
 
 use crate::domain::denial::Denial;
 
@@ -89,6 +90,29 @@ impl ApiError {
             retry_after: header("retry-after")
                 .and_then(|seconds| seconds.parse().ok())
                 .map(Duration::from_secs),
+        }
+    }
+
+    /// An answer that began well and broke off, or told of a failure on its way.
+    pub(super) fn on_the_way<E>(
+        service: &'static str,
+        operation: &'static str,
+        request_id: Option<&str>,
+        error: &SdkError<E, RawMessage>,
+    ) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let told = error.message().filter(|text| !text.is_empty()).map(str::to_owned);
+        Self {
+            service,
+            operation,
+            failure: if told.is_some() { Failure::Answered } else { Failure::Other },
+            code: error.code().map(str::to_owned),
+            message: told.unwrap_or_else(|| format!("the response broke off: {}", chain(error))),
+            status: None,
+            request_id: request_id.map(str::to_owned),
+            retry_after: None,
         }
     }
 

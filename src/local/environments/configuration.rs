@@ -11,6 +11,7 @@ use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::local::blob;
 use crate::local::runner::{Launch, LocalImage, OutputSink};
+use crate::local::runtime_api::ExtensionGate;
 use crate::local::store::{Store, StoreError};
 
 /// A version as it is to run. Two environments with the same one are interchangeable.
@@ -99,6 +100,7 @@ impl FunctionConfiguration {
         store: &Arc<Store>,
         place: &Place<'_>,
         output: OutputSink,
+        gate: ExtensionGate,
     ) -> Launch {
         let words = |own: &Option<Vec<String>>, image: &Option<Vec<String>>| {
             own.clone().or_else(|| image.clone()).unwrap_or_default()
@@ -121,6 +123,7 @@ impl FunctionConfiguration {
             memory: self.memory,
             ephemeral_storage: self.ephemeral_storage,
             output,
+            gate,
         }
     }
 
@@ -188,7 +191,7 @@ pub(super) mod tests {
             log_stream: "2026/11/22/[$LATEST]0",
             credentials: &credentials,
         };
-        function.launch(image, &store, &place, OutputSink::new().0)
+        function.launch(image, &store, &place, OutputSink::new().0, ExtensionGate::default())
     }
 
     fn image() -> ImageSettings {

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::configuration::{FunctionConfiguration, Place};
 use super::log::EnvironmentLog;
-use super::process::{Ended, Process};
+use super::process::{Ended, LAST_WORDS, Process};
 use super::words::{self, Fault, Report};
 use super::{Event, InvokeError, Invoked, Shared};
 use crate::local::runner::OutputSink;
@@ -29,7 +29,7 @@ pub(super) struct Environment {
     endpoint: Endpoint,
     process: Process,
     log: Arc<EnvironmentLog>,
-    asked: watch::Receiver<u64>,
+    ready: watch::Receiver<u64>,
     /// Until the first invocation reports it.
     init: Option<Duration>,
     log_pause: Duration,
@@ -62,7 +62,7 @@ enum Started {
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        let deadline = milliseconds_from_now(Duration::from_secs(2));
+        let deadline = milliseconds_from_now(LAST_WORDS);
         if self.endpoint.shut_down("spindown", deadline) {
             self.process.linger();
         }
@@ -101,8 +101,9 @@ impl Environment {
         });
         let place =
             Place { address: endpoint.address(), log_stream: &stream_name, credentials: &shared.credentials };
-        let launch = configuration.launch(&image, &shared.store, &place, output);
-        let asked = endpoint.asked();
+        let gate = endpoint.gate();
+        let launch = configuration.launch(&image, &shared.store, &place, output, gate);
+        let ready = endpoint.ready();
         let running = runner.start(launch).await?;
         let process = Process::watch(running, &shared.living, &shared.end);
         Ok(Self {
@@ -110,13 +111,13 @@ impl Environment {
             endpoint,
             process,
             log,
-            asked,
+            ready,
             init: None,
             log_pause: runner.output_delay(),
         })
     }
 
-    /// Waits until the process asks for its first event.
+    /// Waits until the process, and every extension, asks for its first event.
     async fn started(&mut self, limit: Duration) -> Started {
         let mut init_error = self.endpoint.init_error();
         tokio::select! {
@@ -125,7 +126,7 @@ impl Environment {
                 Some(error) => Started::Failed(error),
                 None => Started::TimedOut,
             },
-            Ok(_) = self.asked.wait_for(|count| *count > 0) => Started::Ready,
+            Ok(_) = self.ready.wait_for(|count| *count > 0) => Started::Ready,
             ended = self.process.ended() => Started::Ended(ended),
             () = tokio::time::sleep(limit) => Started::TimedOut,
         }
@@ -156,6 +157,9 @@ impl Environment {
         let init = begin.elapsed();
         let fault = match started {
             Started::Ready => {
+                for line in environment.endpoint.extension_lines() {
+                    environment.log.write(&line);
+                }
                 environment.init = Some(init);
                 let done = environment.invoke_within(event, left).await;
                 return Ok((environment, done));
@@ -181,13 +185,13 @@ impl Environment {
     async fn invoke_within(&mut self, event: Event, left: Duration) -> Done {
         let begin = Instant::now();
         self.log.write(&words::start(&event.request_id, &self.configuration.version));
-        let asked = *self.asked.borrow_and_update();
+        let so_often = *self.ready.borrow_and_update();
         let answer = self.endpoint.invoke(invocation(&event, left)).await;
         let outcome = self.outcome(&event, answer, left).await;
         let duration = begin.elapsed();
         let left = left.saturating_sub(duration);
         let is_alive = !matches!(outcome, Outcome::Over(_));
-        let after = if is_alive { self.ready_again(asked, left).await } else { After::Over };
+        let after = if is_alive { self.ready_again(so_often, left).await } else { After::Over };
         self.log.settle(self.log_pause).await;
         let memory_used = if self.process.has_ended() {
             self.process.ended().await.memory_used
@@ -210,7 +214,7 @@ impl Environment {
             Ok(answer) = answer => match answer {
                 Answer::Response(bytes) => Outcome::Answered(bytes),
                 Answer::Error(error) => Outcome::Fault(words::reported(&error.error_type, error.document)),
-                Answer::TooLarge => Outcome::Fault(words::too_large()),
+                Answer::TooLarge(limit) => Outcome::Fault(words::too_large(limit)),
             },
             ended = self.process.ended() => Outcome::Over(words::ended(&event.request_id, &ended.exit)),
             () = tokio::time::sleep(left) => {
@@ -221,11 +225,11 @@ impl Environment {
         }
     }
 
-    async fn ready_again(&mut self, asked: u64, left: Duration) -> After {
+    async fn ready_again(&mut self, so_often: u64, left: Duration) -> After {
         let patience = NEXT_EVENT.min(left);
         tokio::select! {
             biased;
-            Ok(_) = self.asked.wait_for(|count| *count > asked) => After::Ready,
+            Ok(_) = self.ready.wait_for(|count| *count > so_often) => After::Ready,
             _ = self.process.ended() => After::Over,
             () = tokio::time::sleep(patience) => After::Busy(left.saturating_sub(patience)),
         }
@@ -235,7 +239,7 @@ impl Environment {
     pub(super) async fn waits_again(&mut self, left: Duration) -> bool {
         tokio::select! {
             biased;
-            changed = self.asked.changed() => changed.is_ok(),
+            changed = self.ready.changed() => changed.is_ok(),
             _ = self.process.ended() => false,
             () = tokio::time::sleep(left) => false,
         }
@@ -297,6 +301,7 @@ fn invocation(event: &Event, left: Duration) -> Invocation {
         trace_id: format!("Root=1-{seconds:08x}-{};Parent={};Sampled=0", &id[..24], &id[16..]),
         client_context: event.client_context.clone(),
         payload: event.payload.clone(),
+        pieces: event.pieces.clone(),
     }
 }
 

@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::logs::LogStore;
 use super::runner::{self, FunctionOptions, Runner, RunnerError};
+use super::runtime_api::Piece;
 use super::store::{Store, StoreError};
 pub use configuration::FunctionConfiguration;
 use environment::{After, Environment};
@@ -48,12 +49,14 @@ pub struct Event {
     pub client_context: Option<String>,
     /// The event.
     pub payload: Bytes,
+    /// Where an answer that is streamed goes while it is made; else it is collected.
+    pub pieces: Option<mpsc::Sender<Piece>>,
 }
 
 /// What a call came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoked {
-    /// The answer, or the document of an error.
+    /// The answer as far as it was not streamed, or the document of an error.
     pub payload: Bytes,
     /// Whether it is the latter.
     pub is_error: bool,

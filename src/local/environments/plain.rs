@@ -96,7 +96,9 @@ async fn answer(
     process: &Process,
     request_id: &str,
 ) -> Result<Bytes, words::Fault> {
-    let (mut asked, mut init_error) = (endpoint.asked(), endpoint.init_error());
+    // Nothing is started but the command.
+    endpoint.gate().expect(Vec::new());
+    let (mut ready, mut init_error) = (endpoint.ready(), endpoint.init_error());
     tokio::select! {
         biased;
         Ok(error) = init_error.wait_for(Option::is_some) => {
@@ -104,7 +106,7 @@ async fn answer(
                 return Err(words::reported(&error.error_type, error.document));
             }
         }
-        Ok(_) = asked.wait_for(|count| *count > 0) => {}
+        Ok(_) = ready.wait_for(|count| *count > 0) => {}
         ended = process.ended() => return Err(words::ended(request_id, &ended.exit)),
     }
     let answer = endpoint.invoke(Invocation {
@@ -114,6 +116,7 @@ async fn answer(
         trace_id: format!("Root=1-00000000-{}", &uuid::Uuid::new_v4().simple().to_string()[..24]),
         client_context: command.client_context.clone(),
         payload: command.payload.clone(),
+        pieces: None,
     });
     let answer = answer.await;
     tokio::select! {
@@ -121,7 +124,7 @@ async fn answer(
         Ok(answer) = answer => match answer {
             Answer::Response(bytes) => Ok(bytes),
             Answer::Error(error) => Err(words::reported(&error.error_type, error.document)),
-            Answer::TooLarge => Err(words::too_large()),
+            Answer::TooLarge(limit) => Err(words::too_large(limit)),
         },
         ended = process.ended() => Err(words::ended(request_id, &ended.exit)),
         () = tokio::time::sleep(command.timeout) => Err(words::timed_out(request_id, command.timeout, &now())),

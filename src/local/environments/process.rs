@@ -11,7 +11,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::local::runner::{Exit, Running};
 
 /// What extensions that want to be told of the end are given.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown>
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A process that lives as long as the value.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ impl Process {
                 }
             };
             if exit.is_none() && lingering.load(Ordering::Relaxed) {
-                let _in_time = tokio::time::timeout(LAST_WORDS, running.wait()).await;
+                let _in_time = tokio::time::timeout(LAST_WORDS, running.retire()).await;
             }
             let memory_used = running.memory_used();
             // Also where it exited: something it started may be left.

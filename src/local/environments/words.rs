@@ -6,7 +6,6 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::local::runner::Exit;
-use crate::local::runtime_api::LARGEST_ANSWER;
 
 /// What Lambda calls the end of a process that used too much memory.
 pub(super) const OUT_OF_MEMORY: &str = "Runtime.OutOfMemory";
@@ -41,6 +40,9 @@ pub(super) fn timed_out(request_id: &str, timeout: Duration, now: &str) -> Fault
 
 /// The process ended before it answered, or never began.
 pub(super) fn ended(request_id: &str, exit: &Exit) -> Fault {
+    if let Some(extension) = &exit.extension {
+        return extension_ended(request_id, extension, exit);
+    }
     if let Some(error) = &exit.start_error {
         let message = format!("RequestId: {request_id} Error: {error}");
         return Fault {
@@ -65,10 +67,24 @@ pub(super) fn ended(request_id: &str, exit: &Exit) -> Fault {
     }
 }
 
+/// An extension could not be started, or has ended before its environment.
+fn extension_ended(request_id: &str, extension: &str, exit: &Exit) -> Fault {
+    let (error_type, why) = match &exit.start_error {
+        Some(error) => ("Extension.LaunchError", error.to_string()),
+        None => ("Extension.Crash", exit.to_string()),
+    };
+    let message = format!("RequestId: {request_id} Error: {why}");
+    Fault {
+        status: "error",
+        error_type: Some(error_type.to_owned()),
+        line: Some(format!("EXTENSION\tName: {extension}\tState: Ended\tError Type: {error_type}")),
+        document: document(error_type, &message),
+    }
+}
+
 /// The answer was larger than Lambda hands on.
-pub(super) fn too_large() -> Fault {
-    let message =
-        format!("Response payload size exceeded maximum allowed payload size ({LARGEST_ANSWER} bytes).");
+pub(super) fn too_large(limit: usize) -> Fault {
+    let message = format!("Response payload size exceeded maximum allowed payload size ({limit} bytes).");
     Fault {
         status: "error",
         error_type: Some("Function.ResponseSizeTooLarge".to_owned()),
@@ -177,7 +193,7 @@ mod tests {
             text(&ended("r-1", &missing)),
             r#"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: r-1 Error: fork/exec /bootstrap: no such file or directory"}"#
         );
-        assert!(text(&too_large()).contains("(6291556 bytes)."));
+        assert!(text(&too_large(6_291_556)).contains("(6291556 bytes)."));
     }
 
     #[test]

@@ -9,43 +9,30 @@ use serde_json::{Map, Value};
 
 use super::told;
 
-/// What stands between the head and the body of a streamed answer.
-const SEPARATOR: [u8; 8] = [0; 8];
-
 /// Makes the response: from the members of an answer that names its `statusCode`, else with the
 /// whole answer as the body.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-response-payload>
-pub(super) fn of(payload: &[u8], is_streamed: bool) -> Response<Body> {
-    if is_streamed {
-        return streamed(payload);
-    }
+pub(super) fn of(payload: &[u8]) -> Response<Body> {
     match serde_json::from_slice(payload) {
         Ok(Value::Object(members)) if members.contains_key("statusCode") => structured(&members),
         // A function that answers with something else than JSON has failed, as HTTP sees it.
         Err(_) => told(StatusCode::BAD_GATEWAY, "Internal Server Error"),
-        Ok(_) => plain(payload.to_vec(), "application/json"),
+        Ok(_) => plain(Body::from(payload.to_vec()), "application/json"),
     }
 }
 
-fn plain(body: Vec<u8>, kind: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+/// A response with status 200.
+pub(super) fn plain(body: Body, kind: &str) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().extend(HeaderValue::try_from(kind).ok().map(|kind| (CONTENT_TYPE, kind)));
     response
 }
 
-/// A streamed answer may begin with its head as JSON.
-fn streamed(payload: &[u8]) -> Response<Body> {
-    let end = payload.windows(SEPARATOR.len()).position(|window| window == SEPARATOR);
-    let head = end.and_then(|end| match serde_json::from_slice(&payload[..end]) {
-        Ok(Value::Object(head)) => Some((head, &payload[end + SEPARATOR.len()..])),
-        _ => None,
-    });
-    let Some((mut head, body)) = head else {
-        return plain(payload.to_vec(), "application/octet-stream");
-    };
-    head.entry("statusCode").or_insert(Value::from(200));
-    head.remove("body");
-    structured(&head).map(|_| Body::from(body.to_vec()))
+/// The response whose head, without a body, is described by these members.
+pub(super) fn head(mut members: Map<String, Value>) -> Response<Body> {
+    members.entry("statusCode").or_insert(Value::from(200));
+    members.remove("body");
+    structured(&members)
 }
 
 fn structured(members: &Map<String, Value>) -> Response<Body> {
@@ -67,7 +54,7 @@ fn structured(members: &Map<String, Value>) -> Response<Body> {
         Some(Ok(bytes)) => bytes,
         Some(Err(_)) => return invalid(),
     };
-    let mut response = plain(body, "application/json");
+    let mut response = plain(Body::from(body), "application/json");
     *response.status_mut() = status;
     headers(members, response.headers_mut());
     response
@@ -108,11 +95,11 @@ mod tests {
     #[tokio::test]
     async fn plain_values_are_the_body() {
         for text in [r#"{"message":"hi"}"#, r#""text""#, "[1,2]", "null"] {
-            let (status, headers, body) = read(of(text.as_bytes(), false)).await;
+            let (status, headers, body) = read(of(text.as_bytes())).await;
             assert_eq!((status, body.as_str()), (200, text));
             assert_eq!(headers[CONTENT_TYPE], "application/json");
         }
-        assert_eq!(read(of(b"<html>", false)).await.0, 502);
+        assert_eq!(read(of(b"<html>")).await.0, 502);
     }
 
     #[tokio::test]
@@ -124,7 +111,7 @@ mod tests {
             "body": "PGI+aGk8L2I+",
             "isBase64Encoded": true,
         });
-        let (status, headers, body) = read(of(answer.to_string().as_bytes(), false)).await;
+        let (status, headers, body) = read(of(answer.to_string().as_bytes())).await;
         assert_eq!((status, body.as_str()), (201, "<b>hi</b>"));
         assert_eq!(
             (&headers[CONTENT_TYPE], &headers["x-own"]),
@@ -133,28 +120,10 @@ mod tests {
         let cookies: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
         assert_eq!(cookies, ["a=b; Path=/", "c=d"]);
         assert!(!headers.contains_key(CONTENT_LENGTH));
-        let (status, _, body) = read(of(br#"{"statusCode":"204"}"#, false)).await;
+        let (status, _, body) = read(of(br#"{"statusCode":"204"}"#)).await;
         assert_eq!((status, body.as_str()), (204, ""));
         for wrong in [r#"{"statusCode":7}"#, r#"{"statusCode":200,"isBase64Encoded":true,"body":"*"}"#] {
-            assert_eq!(read(of(wrong.as_bytes(), false)).await.0, 502, "{wrong}");
+            assert_eq!(read(of(wrong.as_bytes())).await.0, 502, "{wrong}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_streamed_answer_may_begin_with_its_head() {
-        let answer = [
-            br#"{"statusCode":202,"headers":{"content-type":"text/plain"}}"#.as_slice(),
-            &SEPARATOR,
-            b"body",
-        ]
-        .concat();
-        let (status, headers, body) = read(of(&answer, true)).await;
-        assert_eq!(
-            (status, &headers[CONTENT_TYPE], body.as_str()),
-            (202, &"text/plain".parse().unwrap(), "body")
-        );
-        let (status, headers, body) = read(of(b"bytes", true)).await;
-        assert_eq!((status, body.as_str()), (200, "bytes"));
-        assert_eq!(headers[CONTENT_TYPE], "application/octet-stream");
     }
 }

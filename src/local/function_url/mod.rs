@@ -8,6 +8,7 @@
 mod answer;
 mod cors;
 mod event;
+mod streamed;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -90,23 +91,33 @@ async fn invoke(
         .uri(format!("/2015-03-31/functions/{name}/invocations{query}"))
         .body(Bytes::from(event));
     let Ok(request) = request else { return told(StatusCode::BAD_GATEWAY, "Internal Server Error") };
+    if config.invoke_mode == "RESPONSE_STREAM" {
+        return match lambda::stream(call, environments, request).await {
+            Ok(streaming) => streamed::answer(streaming).await,
+            Err(refused) => not_called(refused).await,
+        };
+    }
     let invoked = lambda::handle(call, environments, request).await;
+    if !invoked.status().is_success() {
+        return not_called(invoked).await;
+    }
     let (head, body) = invoked.into_parts();
     let payload = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    if !head.status.is_success() {
-        // The function could not be called at all: say why, as nobody else will.
-        let text = serde_json::from_slice::<serde_json::Value>(&payload).unwrap_or_default();
-        let why = text["message"].as_str().or(text["Message"].as_str()).unwrap_or("Internal Server Error");
-        let status = match head.status {
-            StatusCode::TOO_MANY_REQUESTS => StatusCode::TOO_MANY_REQUESTS,
-            _ => StatusCode::BAD_GATEWAY,
-        };
-        return told(status, why);
-    }
     if head.headers.contains_key("x-amz-function-error") {
         return told(StatusCode::BAD_GATEWAY, "Internal Server Error");
     }
-    answer::of(&payload, config.invoke_mode == "RESPONSE_STREAM")
+    answer::of(&payload)
+}
+
+/// The function could not be called at all: say why, as nobody else will.
+async fn not_called(refused: Response<Body>) -> Response<Body> {
+    let status = match refused.status() {
+        StatusCode::TOO_MANY_REQUESTS => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    let payload = axum::body::to_bytes(refused.into_body(), usize::MAX).await.unwrap_or_default();
+    let text = serde_json::from_slice::<serde_json::Value>(&payload).unwrap_or_default();
+    told(status, text["message"].as_str().or(text["Message"].as_str()).unwrap_or("Internal Server Error"))
 }
 
 /// What the service itself has to say.

@@ -29,15 +29,29 @@ const LARGEST_LATER_EVENT: usize = 1024 * 1024;
 /// The largest client context, in Base64.
 const LARGEST_CONTEXT: usize = 3583;
 
-/// Tells whether a request is an invocation.
-pub(super) fn is_invoke(request: &http::Request<Bytes>) -> bool {
+/// How the answer of an invocation is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `Invoke`: at once.
+    Whole,
+    /// `InvokeWithResponseStream`: while it is made.
+    Streamed,
+}
+
+/// Tells whether a request is an invocation, and which.
+pub(super) fn form(request: &http::Request<Bytes>) -> Option<Form> {
     let words: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
-    request.method() == Method::POST && matches!(words[..], ["2015-03-31", "functions", _, "invocations"])
+    match words[..] {
+        _ if request.method() != Method::POST => None,
+        ["2015-03-31", "functions", _, "invocations"] => Some(Form::Whole),
+        ["2021-11-15", "functions", _, "response-streaming-invocations"] => Some(Form::Streamed),
+        _ => None,
+    }
 }
 
 /// How a function is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// The caller waits for the answer.
     RequestResponse,
     /// Nobody waits.
@@ -48,11 +62,19 @@ enum Kind {
 
 /// An invocation that may take place.
 pub(super) struct Permitted {
-    kind: Kind,
-    configuration: FunctionConfiguration,
-    event: Event,
-    wants_log: bool,
+    pub(super) kind: Kind,
+    pub(super) configuration: FunctionConfiguration,
+    pub(super) event: Event,
+    pub(super) wants_log: bool,
     reserved: Option<i64>,
+}
+
+impl Permitted {
+    /// Takes one of the invocations its function may have at a time.
+    pub(super) fn reserve(&self) -> Result<Reservation, Failure> {
+        let configuration = &self.configuration;
+        Reservation::take((configuration.region.clone(), configuration.name.clone()), self.reserved)
+    }
 }
 
 /// Answers an invocation.
@@ -61,17 +83,20 @@ pub(super) async fn invoke(
     environments: &Environments,
     request: http::Request<Bytes>,
 ) -> Response<Body> {
-    let of_task = call.clone();
-    let task = tokio::task::spawn_blocking(move || permit(&of_task, request));
-    let result = match task.await {
-        Ok(Ok(permitted)) => run(call, environments, permitted).await,
-        Ok(Err(failure)) => Err(failure),
-        Err(_) => Err(Failure::interrupted()),
+    let result = match permitted(call, request).await {
+        Ok(permitted) => run(environments, permitted).await,
+        Err(failure) => Err(failure),
     };
     result.unwrap_or_else(|failure| reply::response(Err(failure)).map(Body::from))
 }
 
 /// Makes every check that comes before the function runs.
+pub(super) async fn permitted(call: &Call, request: http::Request<Bytes>) -> Result<Permitted, Failure> {
+    let of_task = call.clone();
+    let task = tokio::task::spawn_blocking(move || permit(&of_task, request));
+    task.await.unwrap_or_else(|_| Err(Failure::interrupted()))
+}
+
 pub(super) fn permit(call: &Call, request: http::Request<Bytes>) -> Result<Permitted, Failure> {
     let (headers, payload) = (request.headers().clone(), request.body().clone());
     let request = Request::new(call, &LocalRegistry, request);
@@ -96,6 +121,7 @@ pub(super) fn permit(call: &Call, request: http::Request<Bytes>) -> Result<Permi
             function_arn: target.arn(call),
             client_context,
             payload,
+            pieces: None,
         },
         wants_log: text(&headers, "x-amz-log-type") == Some("Tail"),
         reserved: function.reserved_concurrency,
@@ -196,11 +222,7 @@ fn configuration(
     })
 }
 
-async fn run(
-    call: &Call,
-    environments: &Environments,
-    permitted: Permitted,
-) -> Result<Response<Body>, Failure> {
+async fn run(environments: &Environments, permitted: Permitted) -> Result<Response<Body>, Failure> {
     let mut response = Response::new(Body::empty());
     let version = permitted.configuration.version.clone();
     match permitted.kind {
@@ -210,8 +232,7 @@ async fn run(
             *response.status_mut() = StatusCode::ACCEPTED;
         }
         Kind::RequestResponse => {
-            let key = (call.region.clone(), permitted.configuration.name.clone());
-            let _use = Reservation::take(key, permitted.reserved)?;
+            let _use = permitted.reserve()?;
             let invoked = environments.invoke(permitted.configuration, permitted.event).await?;
             let headers = answer_headers(&invoked, &version, permitted.wants_log);
             response.headers_mut().extend(headers);
@@ -239,7 +260,8 @@ fn answer_headers(invoked: &Invoked, version: &str, wants_log: bool) -> Vec<(Hea
 static RESERVED: LazyLock<Mutex<BTreeMap<(String, String), i64>>> = LazyLock::new(Mutex::default);
 
 /// One of the invocations a function may have at a time.
-struct Reservation {
+#[derive(Debug)]
+pub(super) struct Reservation {
     key: (String, String),
 }
 

@@ -9,6 +9,7 @@ mod aliases;
 pub mod control;
 mod create;
 mod errors;
+mod event_stream;
 mod function;
 mod images;
 mod invoke;
@@ -20,6 +21,7 @@ mod reply;
 mod request;
 mod roles;
 mod settings;
+mod stream;
 mod tags;
 mod target;
 #[cfg(test)]
@@ -37,8 +39,10 @@ use time::OffsetDateTime;
 use self::errors::Failure;
 use self::function::{Code, Function};
 use self::images::{ImageCatalogue, LocalRegistry};
+use self::invoke::Form;
 use self::reply::Reply;
 use self::request::Request;
+pub use self::stream::{Part, Streaming};
 pub use self::urls::{Cors as UrlCors, UrlConfig, find as url_of, host as url_host};
 use super::LocalFunction;
 use super::call::Call;
@@ -51,10 +55,21 @@ pub async fn handle(
     environments: &Environments,
     request: http::Request<Bytes>,
 ) -> Response<Body> {
-    if invoke::is_invoke(&request) {
-        return invoke::invoke(call, environments, request).await;
+    match invoke::form(&request) {
+        Some(Form::Whole) => invoke::invoke(call, environments, request).await,
+        Some(Form::Streamed) => stream::invoke(call, environments, request).await,
+        None => blocking(call, request, dispatch).await,
     }
-    blocking(call, request, dispatch).await
+}
+
+/// Begins an invocation whose answer is handed on while it is made, for a function's URL.
+pub async fn stream(
+    call: &Call,
+    environments: &Environments,
+    request: http::Request<Bytes>,
+) -> Result<Streaming, Response<Body>> {
+    let begun = stream::begin(call, environments, request).await;
+    begun.map_err(|failure| reply::response(Err(failure)).map(Body::from))
 }
 
 /// Answers `POST /_lambdactl/outcomes`: see the `control` module for what it takes.

@@ -5,11 +5,13 @@
 //! lock, so that what a killed one left behind is found and removed by the next.
 
 mod archive;
+mod extensions;
+mod watched;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +19,15 @@ use futures_util::StreamExt as _;
 use tokio::task::JoinHandle;
 
 use super::{
-    BoxFuture, Exit, Launch, Lines, LocalImage, OutputSink, Runner, RunnerError, Running, StartError,
+    BoxFuture, EXTENSIONS, Exit, Launch, Lines, LocalImage, OutputSink, Runner, RunnerError, Running,
+    StartError,
 };
 use crate::domain::digest::Digest;
 use crate::local::store::Store;
 use crate::services::docker::EngineLocation;
 use crate::services::docker::{Container, ContainerOutput, ContainerRequest, DockerEngine, DockerError};
+use extensions::RunningExtensions;
+use watched::Watched;
 
 const SERVER_LABEL: &str = "lambdactl.local.server";
 const FUNCTION_LABEL: &str = "lambdactl.local.function";
@@ -38,7 +43,8 @@ pub(super) struct ContainerRunner {
     /// The path of the lock, which is the value of the label.
     server: PathBuf,
     _lock: File,
-    loaded: tokio::sync::Mutex<HashSet<Digest>>,
+    /// The images the engine has, and the extensions in each, once somebody has looked.
+    loaded: tokio::sync::Mutex<HashMap<Digest, Option<Vec<String>>>>,
 }
 
 impl ContainerRunner {
@@ -66,13 +72,27 @@ impl ContainerRunner {
         let name = archive::name(image);
         // Several environments may start at once; the first loads.
         let mut loaded = self.loaded.lock().await;
-        if !loaded.contains(&image.digest) {
+        if let Entry::Vacant(place) = loaded.entry(image.digest) {
             if self.engine.inspect(&name).await.map_err(failed)?.is_none() {
                 self.engine.load(&name, archive::stream(image)).await.map_err(failed)?;
             }
-            loaded.insert(image.digest);
+            place.insert(None);
         }
         Ok(name)
+    }
+
+    /// The extensions in an image, of which there is a container.
+    async fn extensions(
+        &self,
+        image: &LocalImage,
+        container: &Container,
+    ) -> Result<Vec<String>, DockerError> {
+        if let Some(Some(known)) = self.loaded.lock().await.get(&image.digest) {
+            return Ok(known.clone());
+        }
+        let found = container.executables(EXTENSIONS).await?;
+        self.loaded.lock().await.insert(image.digest, Some(found.clone()));
+        Ok(found)
     }
 
     async fn run(&self, launch: Launch) -> Result<Box<dyn Running>, RunnerError> {
@@ -80,8 +100,8 @@ impl ContainerRunner {
             image: self.load(&launch.image).await?,
             arguments: launch.arguments.clone(),
             working_directory: launch.working_directory.clone(),
-            environment: launch.environment.into_iter().map(reachable).collect(),
-            memory: launch.memory,
+            environment: launch.environment.iter().cloned().map(reachable).collect(),
+            memory: watched::limit(&launch),
             ephemeral_storage: launch.ephemeral_storage,
             labels: vec![
                 (SERVER_LABEL.to_owned(), self.server.to_string_lossy().into_owned()),
@@ -90,9 +110,17 @@ impl ContainerRunner {
             host_network: cfg!(target_os = "linux"),
         };
         let entry_point = launch.arguments.first().cloned().unwrap_or_default();
-        match self.engine.start(&request).await {
-            Ok((container, output)) => {
-                Ok(Box::new(RunningContainer::new(container, output, launch.output, entry_point)))
+        let container = self.engine.create(&request).await.map_err(failed)?;
+        let extensions = match self.extensions(&launch.image, &container).await {
+            Ok(extensions) => extensions,
+            Err(error) => {
+                container.remove().await.map_err(failed)?;
+                return Err(failed(error));
+            }
+        };
+        match container.start().await {
+            Ok(output) => {
+                Ok(Box::new(RunningContainer::new(container, output, launch, entry_point, extensions)))
             }
             Err(DockerError::Refused { message, .. }) if is_about_the_start(&message) => {
                 Ok(Box::new(NeverStarted(start_error(&message, &entry_point))))
@@ -195,6 +223,10 @@ fn start_error(message: &str, entry_point: &str) -> StartError {
 struct NeverStarted(StartError);
 
 impl Running for NeverStarted {
+    fn retire(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn wait(&mut self) -> BoxFuture<'_, Exit> {
         let exit = Exit { start_error: Some(self.0.clone()), ..Exit::default() };
         Box::pin(std::future::ready(exit))
@@ -215,33 +247,43 @@ struct RunningContainer {
     output: JoinHandle<()>,
     /// The last line, which is runc's own where it could not execute the program.
     last_line: Arc<Mutex<String>>,
-    process: Arc<AtomicI64>,
-    peak: AtomicI64,
+    watched: Arc<Watched>,
+    watcher: JoinHandle<()>,
+    extensions: RunningExtensions,
     is_removed: bool,
 }
 
 impl RunningContainer {
-    fn new(container: Container, output: ContainerOutput, sink: OutputSink, entry_point: String) -> Self {
+    fn new(
+        container: Container,
+        output: ContainerOutput,
+        launch: Launch,
+        entry_point: String,
+        names: Vec<String>,
+    ) -> Self {
+        let environment: Vec<_> = launch.extension_environment().into_iter().map(reachable).collect();
+        let extensions = RunningExtensions::start(&names, &environment, &container, &launch.output);
+        launch.gate.expect(names);
         let last_line = Arc::new(Mutex::new(String::new()));
-        let process = Arc::new(AtomicI64::new(0));
-        tokio::spawn({
-            let (container, process) = (container.clone(), process.clone());
-            async move { process.store(container.process_id().await.unwrap_or(0), Ordering::Relaxed) }
+        let watched = Arc::new(Watched::default());
+        let watcher = tokio::spawn({
+            let (container, watched) = (container.clone(), watched.clone());
+            async move { watched.watch(&container, launch.memory).await }
         });
-        let output = tokio::spawn(copy(output, sink, last_line.clone()));
-        Self {
-            container,
-            entry_point,
-            output,
-            last_line,
-            process,
-            peak: AtomicI64::new(0),
-            is_removed: false,
-        }
+        let output = tokio::spawn(copy(output, launch.output, last_line.clone()));
+        Self { container, entry_point, output, last_line, watched, watcher, extensions, is_removed: false }
     }
 
     async fn exit(&mut self) -> Exit {
-        let ended = self.container.wait().await;
+        let ended = tokio::select! {
+            biased;
+            // Its end may take the engine long, and makes no difference any more.
+            () = self.watched.is_out_of_memory() => {
+                return Exit { code: Some(137), out_of_memory: true, ..Exit::default() };
+            }
+            ended = self.container.wait() => ended,
+            exit = self.extensions.one_ended() => return exit,
+        };
         let _in_time = tokio::time::timeout(LAST_OUTPUT, &mut self.output).await;
         let last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // ``standard_init_linux.go:228: exec user process caused: exec format error``,
@@ -254,6 +296,7 @@ impl RunningContainer {
             out_of_memory: ended.out_of_memory,
             start_error: (not_executed && matches!(ended.code, Some(1 | 126 | 127 | 255)))
                 .then(|| start_error(&last, &self.entry_point)),
+            extension: None,
         }
     }
 }
@@ -278,6 +321,10 @@ impl Running for RunningContainer {
         Box::pin(self.exit())
     }
 
+    fn retire(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(self.extensions.all_ended())
+    }
+
     fn kill(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             if let Err(error) = self.container.remove().await {
@@ -287,22 +334,14 @@ impl Running for RunningContainer {
         })
     }
 
-    /// Only an engine on this very machine lets us look at its processes.
     fn memory_used(&self) -> Option<u64> {
-        let process = self.process.load(Ordering::Relaxed);
-        if process > 0 {
-            let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let kilobytes = peak.and_then(|text| text.trim().strip_suffix(" kB")?.trim().parse().ok());
-            self.peak.fetch_max(kilobytes.unwrap_or(0), Ordering::Relaxed);
-        }
-        let kilobytes = u64::try_from(self.peak.load(Ordering::Relaxed)).ok()?;
-        (kilobytes > 0).then(|| kilobytes.div_ceil(1024))
+        self.watched.memory_used()
     }
 }
 
 impl Drop for RunningContainer {
     fn drop(&mut self) {
+        self.watcher.abort();
         if self.is_removed {
             return;
         }

@@ -6,6 +6,8 @@
 
 mod choice;
 mod container;
+#[cfg(target_os = "linux")]
+mod memory;
 mod output;
 pub(super) mod process;
 #[cfg(target_os = "linux")]
@@ -22,12 +24,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::runtime_api::ExtensionGate;
 use super::store::Store;
 use crate::domain::digest::Digest;
 
 pub use choice::{FunctionOptions, RunnerChoice, choose};
 pub(super) use container::SERVERS;
 pub use output::{Lines, OutputSink};
+
+/// Where an image has its extensions: every executable file is one.
+const EXTENSIONS: &str = "/opt/extensions";
 
 /// The folder of unpacked images, below the store's directory.
 pub(super) const ROOTFS: &str = "rootfs";
@@ -89,6 +95,24 @@ pub struct Launch {
     pub ephemeral_storage: u64,
     /// Where its output goes.
     pub output: OutputSink,
+    /// Is told of the image's extensions, and tells when they have registered.
+    pub gate: ExtensionGate,
+}
+
+impl Launch {
+    /// The variables of an extension: Lambda gives them fewer than the function.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
+    fn extension_environment(&self) -> Vec<(String, String)> {
+        const KEPT_BACK: [&str; 5] = [
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            "AWS_LAMBDA_LOG_STREAM_NAME",
+            "LAMBDA_RUNTIME_DIR",
+            "LAMBDA_TASK_ROOT",
+            "_HANDLER",
+        ];
+        let theirs = |(name, _): &&(String, String)| !KEPT_BACK.contains(&name.as_str());
+        self.environment.iter().filter(theirs).cloned().collect()
+    }
 }
 
 /// Something that runs; it is killed when it is dropped.
@@ -96,6 +120,10 @@ pub trait Running: Send {
     /// Waits for the end. May be dropped and called again; when it returns, all output has been
     /// handed on.
     fn wait(&mut self) -> BoxFuture<'_, Exit>;
+
+    /// Waits until its extensions have ended, which are told of the end by others; then it may be
+    /// killed.
+    fn retire(&mut self) -> BoxFuture<'_, ()>;
 
     /// Ends it and everything it started, and returns when nothing of it is left.
     fn kill(&mut self) -> BoxFuture<'_, ()>;
@@ -115,6 +143,8 @@ pub struct Exit {
     pub out_of_memory: bool,
     /// Why it never began to run, where that is so.
     pub start_error: Option<StartError>,
+    /// The extension whose end this was, where it was not the function's own.
+    pub extension: Option<String>,
 }
 
 impl fmt::Display for Exit {
@@ -257,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_end_is_told_in_lambdas_words() {
-        let exit = |code, signal, out_of_memory| Exit { code, signal, out_of_memory, start_error: None };
+        let exit = |code, signal, out_of_memory| Exit { code, signal, out_of_memory, ..Exit::default() };
         for (exit, words) in [
             (exit(Some(7), None, false), "exit status 7"),
             (exit(Some(0), None, false), "exit status 0"),

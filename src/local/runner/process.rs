@@ -109,6 +109,11 @@ impl Running for Plain {
         Box::pin(self.exit())
     }
 
+    fn retire(&mut self) -> BoxFuture<'_, ()> {
+        // It may have extensions inside.
+        Box::pin(async { drop(self.exit().await) })
+    }
+
     fn kill(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             self.kill_group();

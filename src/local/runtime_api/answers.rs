@@ -11,20 +11,33 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::{Answer, FunctionError, LARGEST_ANSWER, Session, accepted, refused};
+use tokio::sync::mpsc;
+
+use super::{Answer, FunctionError, LARGEST_ANSWER, LARGEST_STREAM, Piece, Session, accepted, refused};
+
+/// `streaming` where the answer is to be handed on while it comes.
+const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 
 /// Both as a header, and as a trailer of a streamed response that failed on its way.
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
-/// Takes the answer to an event. A streamed one is collected: its caller gets it whole.
+/// Takes the answer to an event. A streamed one is handed on piece by piece where its caller
+/// wants that, and collected where not.
 pub(super) async fn response(
     State(session): State<Arc<Session>>,
     Path(id): Path<String>,
+    headers: HeaderMap,
     body: Body,
 ) -> Response {
     if !session.awaits(&id) {
         return unknown_request();
+    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_streamed = text(RESPONSE_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("streaming"));
+    if let Some(pieces) = is_streamed.then(|| session.pieces(&id)).flatten() {
+        let content_type = text("content-type").map(str::to_owned);
+        return streamed(&session, &id, content_type, body, &pieces).await;
     }
     match Limited::new(body, LARGEST_ANSWER).collect().await {
         Ok(collected) => {
@@ -33,14 +46,48 @@ pub(super) async fn response(
             let answer = failure_on_the_way(&trailers).map_or(Answer::Response(bytes), Answer::Error);
             if session.answer(&id, answer) { accepted() } else { unknown_request() }
         }
-        Err(error) if error.is::<LengthLimitError>() => {
-            session.answer(&id, Answer::TooLarge);
-            let message = format!("Exceeded maximum allowed payload size ({LARGEST_ANSWER} bytes).");
-            refused(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
-        }
-        // The process went away in the middle; its end tells why.
-        Err(_) => refused(StatusCode::BAD_REQUEST, "InvalidRequest", "the response broke off"),
+        Err(error) if error.is::<LengthLimitError>() => too_large(&session, &id, LARGEST_ANSWER),
+        Err(_) => broken_off(),
     }
+}
+
+/// Hands an answer on while it comes. A caller who has left does not stop the function.
+async fn streamed(
+    session: &Session,
+    id: &str,
+    content_type: Option<String>,
+    mut body: Body,
+    pieces: &mpsc::Sender<Piece>,
+) -> Response {
+    let _gone = pieces.send(Piece::Begin(content_type)).await;
+    let (mut size, mut trailers) = (0, HeaderMap::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return broken_off() };
+        match frame.into_data() {
+            Ok(bytes) => {
+                size += bytes.len();
+                if size > LARGEST_STREAM {
+                    return too_large(session, id, LARGEST_STREAM);
+                }
+                let _gone = pieces.send(Piece::Data(bytes)).await;
+            }
+            Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+        }
+    }
+    let whole = Answer::Response(Bytes::new());
+    let answer = failure_on_the_way(&trailers).map_or(whole, Answer::Error);
+    if session.answer(id, answer) { accepted() } else { unknown_request() }
+}
+
+fn too_large(session: &Session, id: &str, limit: usize) -> Response {
+    session.answer(id, Answer::TooLarge(limit));
+    let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
+    refused(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+}
+
+/// The process went away in the middle; its end tells why.
+fn broken_off() -> Response {
+    refused(StatusCode::BAD_REQUEST, "InvalidRequest", "the response broke off")
 }
 
 /// The error in the trailers of a streamed response, if there is one.

@@ -21,11 +21,25 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use extensions::ExtensionGate;
 use extensions::Extensions;
 
 /// The largest answer of a function, with what the protocol adds to 6 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const LARGEST_ANSWER: usize = 6_291_556;
+
+/// The most a function may answer with piece by piece.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html>
+pub const LARGEST_STREAM: usize = 200 * 1024 * 1024;
+
+/// A part of an answer that is handed on while it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// It begins: its content type, where the function names one.
+    Begin(Option<String>),
+    /// Bytes of it.
+    Data(Bytes),
+}
 
 /// One event for the function.
 #[derive(Clone, Debug)]
@@ -42,17 +56,19 @@ pub struct Invocation {
     pub client_context: Option<String>,
     /// The event itself.
     pub payload: Bytes,
+    /// Where an answer goes that is streamed; else it is collected.
+    pub pieces: Option<mpsc::Sender<Piece>>,
 }
 
 /// What the function's process made of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It answered.
+    /// It answered; with nothing where all of it was streamed.
     Response(Bytes),
     /// It reported an error: its type, and the document that describes it.
     Error(FunctionError),
-    /// It answered with more than Lambda hands on.
-    TooLarge,
+    /// It answered with more than Lambda hands on: so many bytes.
+    TooLarge(usize),
 }
 
 /// An error a function has reported.
@@ -89,16 +105,15 @@ struct Session {
     identity: Identity,
     events: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
     in_flight: Mutex<Option<InFlight>>,
-    /// How often the process has asked for an event.
-    asked: watch::Sender<u64>,
     init_error: watch::Sender<Option<FunctionError>>,
-    extensions: Extensions,
+    extensions: Arc<Extensions>,
 }
 
 #[derive(Debug)]
 struct InFlight {
     request_id: String,
     answer: oneshot::Sender<Answer>,
+    pieces: Option<mpsc::Sender<Piece>>,
 }
 
 impl Endpoint {
@@ -111,9 +126,8 @@ impl Endpoint {
             identity,
             events: tokio::sync::Mutex::new(receiver),
             in_flight: Mutex::default(),
-            asked: watch::Sender::new(0),
             init_error: watch::Sender::new(None),
-            extensions: Extensions::default(),
+            extensions: Arc::default(),
         });
         let end = CancellationToken::new();
         let router = router(session.clone());
@@ -136,9 +150,20 @@ impl Endpoint {
         self.address
     }
 
-    /// How often the process has asked for an event; changes when it asks again.
-    pub fn asked(&self) -> watch::Receiver<u64> {
-        self.session.asked.subscribe()
+    /// How often the process, and every extension, has come to wait for an event; changes when
+    /// they do so again.
+    pub fn ready(&self) -> watch::Receiver<u64> {
+        self.session.extensions.ready()
+    }
+
+    /// For the runner, which knows what extensions there are.
+    pub fn gate(&self) -> ExtensionGate {
+        ExtensionGate(self.session.extensions.clone())
+    }
+
+    /// Lambda's lines in the log of the extensions that have registered.
+    pub fn extension_lines(&self) -> Vec<String> {
+        self.session.extensions.lines()
     }
 
     /// What the process has said against its own start.
@@ -150,7 +175,8 @@ impl Endpoint {
     /// the receiver is gone is refused.
     pub async fn invoke(&self, invocation: Invocation) -> oneshot::Receiver<Answer> {
         let (answer, receiver) = oneshot::channel();
-        let in_flight = InFlight { request_id: invocation.request_id.clone(), answer };
+        let (request_id, pieces) = (invocation.request_id.clone(), invocation.pieces.clone());
+        let in_flight = InFlight { request_id, answer, pieces };
         *self.session.in_flight() = Some(in_flight);
         self.session.extensions.invoked(&invocation);
         // The receiver lives as long as the session.
@@ -175,6 +201,13 @@ impl Session {
         in_flight.as_ref().is_some_and(|flight| flight.request_id == request_id && !flight.answer.is_closed())
     }
 
+    /// Where the pieces of this request's answer go, if its caller wants any.
+    fn pieces(&self, request_id: &str) -> Option<mpsc::Sender<Piece>> {
+        let mut in_flight = self.in_flight();
+        let flight = in_flight.as_mut().filter(|flight| flight.request_id == request_id);
+        flight.and_then(|flight| flight.pieces.take())
+    }
+
     /// Gives the answer to whoever waits; tells whether somebody did.
     fn answer(&self, request_id: &str, answer: Answer) -> bool {
         let taken = self.in_flight().take_if(|flight| flight.request_id == request_id);
@@ -190,8 +223,8 @@ fn router(session: Arc<Session>) -> Router {
         .route("/2018-06-01/runtime/init/error", post(answers::init_error))
         .route("/2020-01-01/extension/register", post(extensions::register))
         .route("/2020-01-01/extension/event/next", get(extensions::next))
-        .route("/2020-01-01/extension/init/error", post(extensions::report))
-        .route("/2020-01-01/extension/exit/error", post(extensions::report))
+        .route("/2020-01-01/extension/init/error", post(extensions::init_error))
+        .route("/2020-01-01/extension/exit/error", post(extensions::exit_error))
         .route("/2020-08-15/logs", put(extensions::no_telemetry))
         .route("/2022-07-01/telemetry", put(extensions::no_telemetry))
         .with_state(session)
@@ -199,7 +232,7 @@ fn router(session: Arc<Session>) -> Router {
 
 /// The next event, as soon as there is one.
 async fn next(State(session): State<Arc<Session>>) -> Response {
-    session.asked.send_modify(|count| *count += 1);
+    session.extensions.runtime_waits();
     let mut events = session.events.lock().await;
     let Some(invocation) = events.recv().await else { return std::future::pending().await };
     let mut headers = HeaderMap::new();

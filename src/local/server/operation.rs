@@ -6,7 +6,7 @@
 use http::Method;
 
 /// Paths with `*` for one word, below the date of the version.
-const OPERATIONS: [(&str, &str, &str); 34] = [
+const OPERATIONS: [(&str, &str, &str); 35] = [
     ("POST", "functions", "CreateFunction"),
     ("GET", "functions", "ListFunctions"),
     ("GET", "functions/*", "GetFunction"),
@@ -15,6 +15,7 @@ const OPERATIONS: [(&str, &str, &str); 34] = [
     ("GET", "functions/*/configuration", "GetFunctionConfiguration"),
     ("PUT", "functions/*/configuration", "UpdateFunctionConfiguration"),
     ("POST", "functions/*/invocations", "Invoke"),
+    ("POST", "functions/*/response-streaming-invocations", "InvokeWithResponseStream"),
     ("POST", "functions/*/versions", "PublishVersion"),
     ("GET", "functions/*/versions", "ListVersionsByFunction"),
     ("POST", "functions/*/aliases", "CreateAlias"),

@@ -8,13 +8,18 @@ use std::pin::Pin;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
+use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::models::{
+    ContainerCreateBody, ContainerUpdateBody, ExecConfig, HostConfig, HostConfigLogConfig,
+};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptions, ImportImageOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptions,
+    AttachContainerOptionsBuilder, CreateContainerOptions, DownloadFromContainerOptionsBuilder,
+    ImportImageOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    WaitContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
+use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::DockerError;
 use super::export::broken;
@@ -34,7 +39,7 @@ pub struct ContainerRequest {
     pub working_directory: String,
     /// All variables.
     pub environment: Vec<(String, String)>,
-    /// Megabytes.
+    /// Megabytes, those in `/tmp` included.
     pub memory: u64,
     /// Megabytes of `/tmp`.
     pub ephemeral_storage: u64,
@@ -42,6 +47,29 @@ pub struct ContainerRequest {
     pub labels: Vec<(String, String)>,
     /// Whether it shares the network of this machine, so that loopback is ours.
     pub host_network: bool,
+}
+
+/// A program to be started in a container that runs.
+#[derive(Clone, Debug)]
+pub struct ExecRequest {
+    /// The program and its arguments.
+    pub arguments: Vec<String>,
+    /// All variables.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A program in a container.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    docker: Docker,
+    id: String,
+}
+
+impl Execution {
+    /// How it ended; nothing while it runs.
+    pub async fn exit_code(&self) -> Option<i64> {
+        self.docker.inspect_exec(&self.id).await.ok()?.exit_code
+    }
 }
 
 /// The output of a container, standard output and error together.
@@ -77,27 +105,36 @@ pub(super) async fn load(
     Ok(())
 }
 
-/// Makes and starts a container.
-pub(super) async fn start(
-    docker: &Docker,
-    request: &ContainerRequest,
-) -> Result<(Container, ContainerOutput), DockerError> {
+/// Makes a container, which does not run yet.
+pub(super) async fn create(docker: &Docker, request: &ContainerRequest) -> Result<Container, DockerError> {
     let created = docker
         .create_container(None::<CreateContainerOptions>, body(request))
         .await
         .map_err(|error| broken(format!("creating a container of `{}`", request.image), error))?;
-    let container = Container { docker: docker.clone(), id: created.id };
-    match container.begin().await {
-        Ok(output) => Ok((container, output)),
-        Err(error) => {
-            container.remove().await?;
-            Err(error)
-        }
-    }
+    Ok(Container { docker: docker.clone(), id: created.id })
+}
+
+/// What of a program's output there is, piece by piece; `input` is kept, as the connection lives
+/// as long as both its halves.
+fn pieces(
+    output: impl Stream<Item = Result<LogOutput, BollardError>> + Send + 'static,
+    input: impl Send + 'static,
+) -> ContainerOutput {
+    Box::pin(output.filter_map(move |piece| {
+        let _input = &input;
+        let bytes = match piece {
+            Ok(LogOutput::StdIn { .. }) | Err(_) => None,
+            Ok(output) => Some(output.into_bytes()),
+        };
+        std::future::ready(bytes)
+    }))
+}
+
+fn bytes(megabytes: u64) -> i64 {
+    i64::try_from(megabytes.saturating_mul(MEGABYTE)).unwrap_or(i64::MAX)
 }
 
 fn body(request: &ContainerRequest) -> ContainerCreateBody {
-    let bytes = |megabytes: u64| i64::try_from(megabytes * MEGABYTE).unwrap_or(i64::MAX);
     let tmp = format!("rw,exec,nosuid,nodev,mode=1777,size={}m", request.ephemeral_storage);
     let host = HostConfig {
         network_mode: request.host_network.then(|| "host".to_owned()),
@@ -116,7 +153,7 @@ fn body(request: &ContainerRequest) -> ContainerCreateBody {
         image: Some(request.image.clone()),
         entrypoint: Some(request.arguments.clone()),
         cmd: Some(Vec::new()),
-        env: Some(request.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        env: Some(variables(&request.environment)),
         working_dir: Some(request.working_directory.clone()),
         user: Some(USER.to_owned()),
         labels: Some(request.labels.iter().cloned().collect()),
@@ -125,6 +162,25 @@ fn body(request: &ContainerRequest) -> ContainerCreateBody {
         host_config: Some(host),
         ..ContainerCreateBody::default()
     }
+}
+
+fn variables(environment: &[(String, String)]) -> Vec<String> {
+    environment.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// The executable files right below the only directory of an archive.
+fn executables(archive: impl io::Read) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in tar::Archive::new(archive).entries()? {
+        let entry = entry?;
+        let path = entry.path()?.into_owned();
+        let is_executable = entry.header().mode()? & 0o111 == 0o111;
+        if !entry.header().entry_type().is_dir() && is_executable && path.components().count() == 2 {
+            names.extend(path.file_name().and_then(|name| name.to_str()).map(str::to_owned));
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Removes every container with a label for whose value `is_abandoned` holds.
@@ -160,17 +216,59 @@ impl Container {
             .start_container(&self.id, None::<StartContainerOptions>)
             .await
             .map_err(|error| broken("starting a container".to_owned(), error))?;
-        let input = attached.input;
-        let output = attached.output.filter_map(move |piece| {
-            // The connection lives as long as both its halves.
-            let _input = &input;
-            let bytes = match piece {
-                Ok(LogOutput::StdIn { .. }) | Err(_) => None,
-                Ok(output) => Some(output.into_bytes()),
-            };
-            std::future::ready(bytes)
-        });
-        Ok(Box::pin(output))
+        Ok(pieces(attached.output, attached.input))
+    }
+
+    /// Starts it; one that does not start is removed.
+    pub async fn start(&self) -> Result<ContainerOutput, DockerError> {
+        let begun = self.begin().await;
+        if begun.is_err() {
+            self.remove().await?;
+        }
+        begun
+    }
+
+    /// The names of the files in a directory of it that everybody may execute. There may be no
+    /// such directory.
+    pub async fn executables(&self, directory: &str) -> Result<Vec<String>, DockerError> {
+        let options = DownloadFromContainerOptionsBuilder::new().path(directory).build();
+        let doing = || format!("reading `{directory}` in a container");
+        let mut pieces = Box::pin(self.docker.download_from_container(&self.id, Some(options)));
+        let first = match pieces.next().await {
+            None => return Ok(Vec::new()),
+            Some(Err(BollardError::DockerResponseServerError { status_code: 404, .. })) => {
+                return Ok(Vec::new());
+            }
+            Some(first) => first.map_err(|error| broken(doing(), error))?,
+        };
+        let pieces = futures_util::stream::once(std::future::ready(Ok(first))).chain(pieces);
+        let archive =
+            SyncIoBridge::new(StreamReader::new(pieces.map(|piece| piece.map_err(io::Error::other))));
+        let read = tokio::task::spawn_blocking(move || executables(archive)).await;
+        read.unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(|error| broken(doing(), error.into()))
+    }
+
+    /// Starts another program in it, while it runs, and tells how to see its end.
+    pub async fn execute(&self, request: ExecRequest) -> Result<(Execution, ContainerOutput), DockerError> {
+        let doing = || format!("starting `{}` in a container", request.arguments.join(" "));
+        let config = ExecConfig {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(request.arguments.clone()),
+            env: Some(variables(&request.environment)),
+            user: Some(USER.to_owned()),
+            working_dir: Some("/".to_owned()),
+            ..ExecConfig::default()
+        };
+        let made = self.docker.create_exec(&self.id, config).await;
+        let id = made.map_err(|error| broken(doing(), error))?.id;
+        let started = self.docker.start_exec(&id, None::<StartExecOptions>).await;
+        let output = match started.map_err(|error| broken(doing(), error))? {
+            StartExecResults::Attached { output, input } => pieces(output, input),
+            StartExecResults::Detached => Box::pin(futures_util::stream::empty()),
+        };
+        Ok((Execution { docker: self.docker.clone(), id }, output))
     }
 
     /// Waits for the end and says how it came.
@@ -197,6 +295,19 @@ impl Container {
     pub async fn process_id(&self) -> Option<i64> {
         let found = self.docker.inspect_container(&self.id, None).await.ok()?;
         found.state?.pid.filter(|pid| *pid > 0)
+    }
+
+    /// By which engines and control groups know it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Lowers the megabytes it may use.
+    pub async fn limit_memory(&self, megabytes: u64) -> Result<(), DockerError> {
+        let limit = Some(bytes(megabytes));
+        let change = ContainerUpdateBody { memory: limit, memory_swap: limit, ..Default::default() };
+        let updated = self.docker.update_container(&self.id, change).await;
+        updated.map_err(|error| broken("limiting the memory of a container".to_owned(), error))
     }
 
     /// Kills and removes it; it may be gone already.

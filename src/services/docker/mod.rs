@@ -31,7 +31,7 @@ use crate::domain::reference::{ImageReference, RegistryHost};
 use crate::domain::secret::Secret;
 use crate::event::SharedReporter;
 
-pub use container::{Container, ContainerExit, ContainerOutput, ContainerRequest};
+pub use container::{Container, ContainerExit, ContainerOutput, ContainerRequest, ExecRequest, Execution};
 pub use context::ContextFile;
 pub use description::{BINFMT_MISC, EngineDescription, emulates};
 pub use error::DockerError;
@@ -234,12 +234,9 @@ impl DockerEngine {
         container::load(&self.docker, name, archive).await
     }
 
-    /// Makes and starts a container, and returns it with its output.
-    pub async fn start(
-        &self,
-        request: &ContainerRequest,
-    ) -> Result<(Container, ContainerOutput), DockerError> {
-        container::start(&self.docker, request).await
+    /// Makes a container, which is still to be started.
+    pub async fn create(&self, request: &ContainerRequest) -> Result<Container, DockerError> {
+        container::create(&self.docker, request).await
     }
 
     /// Removes the containers that have `label` and for whose labels `is_abandoned` holds.

@@ -2,11 +2,13 @@
 //! the Docker Engine, and without any engine.
 
 mod dev;
+mod extensions;
 mod logs;
 mod python;
 mod run;
 mod sandbox;
 mod scenarios;
+mod stream;
 mod url;
 
 use std::process::{Command, Stdio};
@@ -102,6 +104,12 @@ fn every_limit_is_told_in_lambdas_words_and_the_next_call_is_fine() {
     let Some(world) = world(scenarios::LIMITS) else { return };
     scenarios::limits(&world);
     wait_for("one container to be left", PATIENCE, || (world.containers().len() == 1).then_some(()));
+}
+
+#[test]
+fn the_room_in_tmp_ends_where_lambdas_does_and_is_no_memory() {
+    let Some(world) = world(scenarios::FILLING) else { return };
+    scenarios::filling(&world);
 }
 
 #[test]

@@ -106,13 +106,8 @@ fn every_limit_is_told_in_lambdas_words_and_the_next_call_is_fine() {
 
 #[test]
 fn the_room_in_tmp_ends_where_lambdas_does_and_is_no_memory() {
-    let Some(world) = world("[function]\ntimeout = 60") else { return };
-    let filled = world.answer(&json!({"do": "fill"}));
-    assert_eq!(filled["why"], "No space left on device");
-    // Four times the function's memory, and a block more would be the next megabyte.
-    let megabytes = filled["megabytes"].as_u64().unwrap();
-    assert!((510..=512).contains(&megabytes), "{filled}");
-    assert_eq!(world.answer(&json!({"do": "who"}))["served"], 2, "it is alive");
+    let Some(world) = world(scenarios::FILLING) else { return };
+    scenarios::filling(&world);
 }
 
 #[test]

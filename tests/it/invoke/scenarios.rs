@@ -56,6 +56,21 @@ pub fn limits(world: &World) {
     assert_eq!(world.answer(&json!({"do": "who"}))["served"], 1);
 }
 
+pub const FILLING: &str = "[function]\ntimeout = 60";
+
+/// The room in `/tmp` ends where Lambda's does, and is no memory.
+pub fn filling(world: &World) {
+    let filled = world.answer(&json!({"do": "fill"}));
+    assert_eq!(filled["why"], "No space left on device");
+    // Four times the function's memory, and a block more would be the next megabyte.
+    let megabytes = filled["megabytes"].as_u64().unwrap();
+    assert!((510..=512).contains(&megabytes), "{filled}");
+    assert_eq!(world.answer(&json!({"do": "who"}))["served"], 2, "it is alive");
+    // Memory has its limit all the same.
+    let (code, text) = world.failure(&json!({"do": "memory"}));
+    assert_eq!(code, "Runtime.OutOfMemory", "{text}");
+}
+
 /// What cannot start says why.
 pub fn no_start(world: &World) {
     let (code, text) = world.failure(&json!({}));

@@ -13,14 +13,14 @@ use crate::support::world::World;
 
 /// Asks with curl, which takes `*.localhost` for this machine as browsers do. The status comes
 /// after the body, on a line of its own.
-fn curl(url: &str, options: &[&str]) -> Finished {
+pub(super) fn curl(url: &str, options: &[&str]) -> Finished {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--noproxy", "*", "--write-out", "\n%{http_code}", url]);
     command.args(options);
     finish(command).expect(0)
 }
 
-fn url_of(world: &World) -> String {
+pub(super) fn url_of(world: &World) -> String {
     world.sandbox.run(["local", "url", "hello"]).expect(0).stdout.trim().to_owned()
 }
 

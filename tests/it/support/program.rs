@@ -18,6 +18,12 @@ pub fn function() -> &'static Path {
     PROGRAM.get_or_init(|| compile("function", include_str!("programs/function.c")))
 }
 
+/// A static Lambda extension, compiled once for all tests of a run.
+pub fn extension() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| compile("extension", include_str!("programs/extension.c")))
+}
+
 fn compile(name: &str, text: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("program-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

@@ -129,7 +129,7 @@ impl Cloud {
     fn raw(&self, method: &str, path: &str, body: &Value) -> Response<Bytes> {
         let bytes = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let request = http::Request::builder().method(method).uri(path).body(bytes).unwrap();
-        if invoke::is_invoke(&request) {
+        if invoke::form(&request).is_some() {
             return reply::response(invoke::permit(&self.call, request).map(|_| Reply::empty()));
         }
         let operation = if path.starts_with("/_lambdactl") { control::set_outcome } else { dispatch };

@@ -2,7 +2,9 @@
 //! function, and buries the dead. When it ends, the kernel ends everything in there.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, BufRead as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +17,7 @@ use rustix::stdio;
 use super::order::{Obstacle, Order, Problem, Program, Report};
 use super::waiting::{Event, wait};
 use super::{privileges, root, say};
+use crate::local::runner::EXTENSIONS;
 
 /// Runs the sandbox that is ordered on standard input, until the function ends.
 pub(super) fn run() -> Result<(), Problem> {
@@ -38,16 +41,77 @@ pub(super) fn run() -> Result<(), Problem> {
         say(&running);
         return Ok(());
     };
+    let mut extensions = match Extension::all(&program) {
+        Ok(extensions) => extensions,
+        Err((name, obstacle)) => {
+            say(&Report::ExtensionNotStarted { name, obstacle });
+            return Ok(());
+        }
+    };
+    if !extensions.is_empty() {
+        say(&Report::Extensions(extensions.iter().map(|extension| extension.name.clone()).collect()));
+        // They register first.
+        loop {
+            match wait(&ids(None, &extensions)) {
+                Event::Abandoned => return Ok(()),
+                Event::Told => break,
+                Event::Children => drop(bury(None, &mut extensions)),
+            }
+        }
+    }
     match start(&program) {
         Err(obstacle) => say(&Report::NotStarted(obstacle)),
         Ok(function) => {
             say(&running);
-            if let Some((code, signal)) = bury(function) {
-                say(&Report::Ended { code, signal });
+            loop {
+                if wait(&ids(Some(function), &extensions)) == Event::Abandoned {
+                    return Ok(());
+                }
+                if let Some((code, signal)) = bury(Some(function), &mut extensions) {
+                    say(&Report::Ended { code, signal });
+                    return Ok(());
+                }
             }
         }
     }
     Ok(())
+}
+
+/// A process besides the function.
+struct Extension {
+    name: String,
+    id: Pid,
+}
+
+impl Extension {
+    /// Starts all that the image has; the name of one that cannot be started, and why.
+    fn all(program: &Program) -> Result<Vec<Self>, (String, Obstacle)> {
+        let mut names: Vec<String> = fs::read_dir(EXTENSIONS)
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+            .filter(|entry| {
+                // As Lambda decides, which follows links.
+                fs::metadata(entry.path()).is_ok_and(|file| !file.is_dir() && file.mode() & 0o111 == 0o111)
+            })
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort_unstable();
+        names.into_iter().map(|name| Self::start(name, program)).collect()
+    }
+
+    fn start(name: String, program: &Program) -> Result<Self, (String, Obstacle)> {
+        let path = format!("{EXTENSIONS}/{name}");
+        let started = spawn(Path::new(&path), &path, &[], &program.extension_environment);
+        match started {
+            Ok(id) => Ok(Self { name, id }),
+            Err(obstacle) => Err((name, obstacle)),
+        }
+    }
+}
+
+fn ids(function: Option<Pid>, extensions: &[Extension]) -> Vec<Pid> {
+    function.into_iter().chain(extensions.iter().map(|extension| extension.id)).collect()
 }
 
 fn start(program: &Program) -> Result<Pid, Obstacle> {
@@ -56,14 +120,22 @@ fn start(program: &Program) -> Result<Pid, Obstacle> {
         error => Obstacle::Other(format!("chdir {}: {}", program.working_directory, text(&error.into()))),
     })?;
     let (name, arguments) = program.arguments.split_first().ok_or(Obstacle::NotFound)?;
-    let path = find(name, program)?;
+    spawn(&find(name, program)?, name, arguments, &program.environment)
+}
+
+fn spawn(
+    path: &Path,
+    name: &str,
+    arguments: &[String],
+    environment: &[(String, String)],
+) -> Result<Pid, Obstacle> {
     let output = || rustix::io::fcntl_dupfd_cloexec(stdio::stderr(), 3).map(Stdio::from);
     let other = |error: Errno| Obstacle::Other(error.to_string());
     let child = Command::new(path)
         .arg0(name)
         .args(arguments)
         .env_clear()
-        .envs(program.environment.iter().map(|(name, value)| (name, value)))
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         // One pipe for both, so that lines stay in order.
         .stdout(output().map_err(other)?)
@@ -98,17 +170,18 @@ fn text(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
-/// Waits for the function's own end, and for everything it has left to this process. `None`
-/// where nobody waits for it any more.
-fn bury(function: Pid) -> Option<(Option<i32>, Option<i32>)> {
-    loop {
-        if wait(function) == Event::Abandoned {
-            return None;
+/// Buries everything that has ended, also what others have left to this process. Returns how the
+/// function has ended, if it has.
+fn bury(function: Option<Pid>, extensions: &mut Vec<Extension>) -> Option<(Option<i32>, Option<i32>)> {
+    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+        let (code, signal) = (status.exit_status(), status.terminating_signal());
+        if Some(pid) == function {
+            return Some((code, signal));
         }
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            if pid == function {
-                return Some((status.exit_status(), status.terminating_signal()));
-            }
+        if let Some(at) = extensions.iter().position(|extension| extension.id == pid) {
+            let name = extensions.remove(at).name;
+            say(&Report::ExtensionEnded { name, code, signal });
         }
     }
+    None
 }

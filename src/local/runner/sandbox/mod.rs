@@ -15,7 +15,6 @@
 
 mod cgroup;
 mod inner;
-mod memory;
 mod order;
 mod outer;
 mod privileges;
@@ -29,10 +28,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::rootfs::{MOUNT_POINTS, Rootfs, RootfsError};
-use super::{BoxFuture, Exit, Launch, OutputSink, Runner, RunnerError, Running};
+use super::{BoxFuture, Launch, OutputSink, Runner, RunnerError, Running};
 use crate::local::store::Store;
 use order::{Order, Program, Report};
-use running::Started;
+use running::{Start, Started};
 
 /// The first word of a command line that is not the user's.
 const ENTRY: &str = "__sandbox";
@@ -120,20 +119,15 @@ impl SandboxRunner {
             root: rootfs.path().to_owned(),
             temporary: launch.ephemeral_storage,
             program: Some(Program {
+                extension_environment: launch.extension_environment(),
                 arguments: launch.arguments,
                 working_directory: launch.working_directory,
                 environment: launch.environment,
             }),
         };
+        let start = Start { entry_point, directory, gate: launch.gate };
         let (started, report) = begin(&order, launch.memory, launch.output).await?;
-        let exit = match report {
-            Report::NotStarted(obstacle) => {
-                let error = obstacle.start_error(entry_point, directory);
-                Some(Exit { start_error: Some(error), ..Exit::default() })
-            }
-            _ => None,
-        };
-        Ok(Box::new(started.run(rootfs, launch.memory, exit)))
+        Ok(Box::new(started.run(rootfs, launch.memory, report, start)))
     }
 }
 

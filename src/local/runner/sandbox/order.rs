@@ -24,6 +24,8 @@ pub(super) struct Program {
     pub(super) arguments: Vec<String>,
     pub(super) working_directory: String,
     pub(super) environment: Vec<(String, String)>,
+    /// The variables of extensions.
+    pub(super) extension_environment: Vec<(String, String)>,
 }
 
 /// What becomes of it.
@@ -35,6 +37,12 @@ pub(super) enum Report {
         /// Whether files keep the owners their image names; else all are the function's.
         keeps_owners: bool,
     },
+    /// These extensions run, and the program will when the server says so.
+    Extensions(Vec<String>),
+    /// An extension cannot be started.
+    ExtensionNotStarted { name: String, obstacle: Obstacle },
+    /// An extension has ended.
+    ExtensionEnded { name: String, code: Option<i32>, signal: Option<i32> },
     /// The program cannot be started.
     NotStarted(Obstacle),
     /// There is no sandbox.

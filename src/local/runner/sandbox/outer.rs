@@ -47,9 +47,11 @@ pub(super) fn run() -> Result<(), Problem> {
     lifeline.transpose().map_err(Problem::at("handing on what to run"))?;
     drop(order);
     loop {
-        match wait(pid) {
+        match wait(&[pid]) {
             // Nothing in a process namespace outlives its first process.
             Event::Abandoned => drop(kill_process(pid, Signal::KILL)),
+            // It is for the one inside, which may have ended.
+            Event::Told => drop(inside.stdin.as_mut().map(|stdin| stdin.write_all(b"\n"))),
             Event::Children => {}
         }
         if !matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None) | Err(Errno::INTR)) {

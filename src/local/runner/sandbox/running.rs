@@ -11,11 +11,12 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use super::cgroup::Group;
-use super::memory::{self, Usage};
 use super::order::{Order, Report};
 use super::{ENTRY, OUTER};
+use crate::local::runner::memory::{self, Usage};
 use crate::local::runner::rootfs::Rootfs;
-use crate::local::runner::{BoxFuture, Exit, OutputSink, Running};
+use crate::local::runner::{BoxFuture, EXTENSIONS, Exit, OutputSink, Running};
+use crate::local::runtime_api::ExtensionGate;
 
 /// How long a sandbox may take to be there. It takes a twentieth of a second, on a machine that
 /// has time.
@@ -24,9 +25,6 @@ const START: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(5);
 /// What is still on its way when it has ended.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
-/// How often its memory is looked at: often where it uses more than half of it.
-const LOOK: Duration = Duration::from_millis(100);
-const LOOK_CLOSELY: Duration = Duration::from_millis(20);
 
 /// A process of a sandbox, and what connects us with it.
 pub(super) struct Started {
@@ -78,8 +76,8 @@ impl Started {
         bury(&mut self.child, &self.group).await;
     }
 
-    /// A running function, or one that has failed to start.
-    pub(super) fn run(self, rootfs: Rootfs, memory: u64, failed: Option<Exit>) -> Sandbox {
+    /// A function that runs, will run, or has failed to start, as the first report says.
+    pub(super) fn run(self, rootfs: Rootfs, memory: u64, first: Report, start: Start) -> Sandbox {
         let watched = Arc::new(Watched::new(self.lifeline));
         let id = self.child.id();
         let watch = watched.clone();
@@ -88,29 +86,87 @@ impl Started {
                 watch.memory(id, memory).await;
             }
         });
-        let mut reports = self.reports;
-        let last = tokio::spawn(async move {
-            let line = reports.next_line().await.ok().flatten()?;
-            serde_json::from_str(&line).ok()
-        });
+        let listening = tokio::spawn(listen(self.reports, first, start, watched.clone()));
         Sandbox {
             child: self.child,
             id,
             watched,
             watcher,
             output: Some(self.output),
-            last: Some(last),
-            ended: failed,
+            listening: Some(listening),
+            ended: None,
             group: self.group,
             _rootfs: rootfs,
         }
     }
 }
 
+/// What is to start, for the words of its failure, and who knows the extensions.
+pub(super) struct Start {
+    pub(super) entry_point: String,
+    pub(super) directory: String,
+    pub(super) gate: ExtensionGate,
+}
+
+/// Listens to a sandbox to its end, and lets it start the function when its extensions are
+/// ready. Returns how it ended, if it said so.
+async fn listen(
+    mut reports: Lines<BufReader<ChildStdout>>,
+    first: Report,
+    start: Start,
+    watched: Arc<Watched>,
+) -> Option<Exit> {
+    let names = match &first {
+        Report::Extensions(names) => names.clone(),
+        _ => Vec::new(),
+    };
+    let mut extensions = names.len();
+    start.gate.expect(names);
+    let (mut is_held, mut report) = (extensions > 0, Some(first));
+    loop {
+        match report {
+            Some(Report::Ended { code, signal }) => return Some(Exit { code, signal, ..Exit::default() }),
+            Some(Report::NotStarted(obstacle)) => {
+                let error = obstacle.start_error(start.entry_point, start.directory);
+                return Some(Exit { start_error: Some(error), ..Exit::default() });
+            }
+            Some(Report::ExtensionNotStarted { name, obstacle }) => {
+                let path = format!("{EXTENSIONS}/{name}");
+                let error = obstacle.start_error(path, String::new());
+                return Some(Exit { start_error: Some(error), extension: Some(name), ..Exit::default() });
+            }
+            Some(Report::ExtensionEnded { name, code, signal }) => {
+                extensions -= 1;
+                if !watched.is_retiring.load(Ordering::Relaxed) {
+                    watched.cut();
+                    return Some(Exit { code, signal, extension: Some(name), ..Exit::default() });
+                }
+                if extensions == 0 {
+                    watched.cut();
+                }
+            }
+            _ => {}
+        }
+        let line = tokio::select! {
+            line = reports.next_line() => line.ok().flatten()?,
+            () = start.gate.all_registered(), if is_held => {
+                is_held = false;
+                watched.go().await;
+                report = None;
+                continue;
+            }
+        };
+        report = serde_json::from_str(&line).ok();
+    }
+}
+
 /// What the function and the one who watches it share.
 struct Watched {
     lifeline: Mutex<Option<ChildStdin>>,
+    is_cut: AtomicBool,
     out_of_memory: AtomicBool,
+    /// Whether extensions are expected to end.
+    is_retiring: AtomicBool,
     /// Kilobytes.
     peak: AtomicU64,
 }
@@ -119,31 +175,47 @@ impl Watched {
     fn new(lifeline: ChildStdin) -> Self {
         Self {
             lifeline: Mutex::new(Some(lifeline)),
+            is_cut: AtomicBool::new(false),
             out_of_memory: AtomicBool::new(false),
+            is_retiring: AtomicBool::new(false),
             peak: AtomicU64::new(0),
+        }
+    }
+
+    fn lifeline(&self) -> std::sync::MutexGuard<'_, Option<ChildStdin>> {
+        self.lifeline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the sandbox start the function.
+    async fn go(&self) {
+        let taken = self.lifeline().take();
+        if let Some(mut lifeline) = taken {
+            let _may_be_gone = lifeline.write_all(b"\n").await;
+            let mut place = self.lifeline();
+            // Cut meanwhile, it stays cut.
+            if !self.is_cut.load(Ordering::SeqCst) {
+                *place = Some(lifeline);
+            }
         }
     }
 
     /// Ends the sandbox: its first process ends when this pipe does, and takes all with it.
     fn cut(&self) {
-        self.lifeline.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.is_cut.store(true, Ordering::SeqCst);
+        self.lifeline().take();
     }
 
     fn look(&self, id: u32) -> Option<Usage> {
-        let usage = memory::usage(id)?;
+        let usage = memory::of_sandbox(id)?;
         self.peak.fetch_max(usage.resident.max(usage.peak), Ordering::Relaxed);
         Some(usage)
     }
 
     /// Looks at the memory, as long as there is a sandbox, and ends one that uses too much.
     async fn memory(&self, id: u32, megabytes: u64) {
-        let limit = megabytes * 1024;
-        while let Some(usage) = self.look(id) {
-            if usage.own > limit {
-                self.out_of_memory.store(true, Ordering::Relaxed);
-                return self.cut();
-            }
-            tokio::time::sleep(if usage.own > limit / 2 { LOOK_CLOSELY } else { LOOK }).await;
+        if memory::exceeds(megabytes * 1024, || self.look(id)).await {
+            self.out_of_memory.store(true, Ordering::Relaxed);
+            self.cut();
         }
     }
 }
@@ -155,7 +227,7 @@ pub(super) struct Sandbox {
     watched: Arc<Watched>,
     watcher: JoinHandle<()>,
     output: Option<JoinHandle<()>>,
-    last: Option<JoinHandle<Option<Report>>>,
+    listening: Option<JoinHandle<Option<Exit>>>,
     /// How it ended, once that is known.
     ended: Option<Exit>,
     group: Option<Group>,
@@ -170,25 +242,22 @@ impl Sandbox {
             let _in_time = tokio::time::timeout(LAST_OUTPUT, output).await;
         }
         self.output = None;
-        if let Some(last) = &mut self.last {
-            let report = last.await.ok().flatten();
-            let exit = self.exit_of(report);
+        if let Some(listening) = &mut self.listening {
+            let told = listening.await.ok().flatten();
+            let exit = self.judged(told);
             self.ended.get_or_insert(exit);
         }
-        self.last = None;
+        self.listening = None;
         self.ended.clone().unwrap_or_default()
     }
 
-    fn exit_of(&self, report: Option<Report>) -> Exit {
-        let (code, signal) = match report {
-            Some(Report::Ended { code, signal }) => (code, signal),
-            // Killed from outside, by us mostly.
-            _ => (None, Some(9)),
-        };
-        let was_killed = signal == Some(9) || code == Some(137);
+    fn judged(&self, told: Option<Exit>) -> Exit {
+        // Killed from outside, by us mostly.
+        let exit = told.unwrap_or_else(|| Exit { signal: Some(9), ..Exit::default() });
+        let was_killed = exit.signal == Some(9) || exit.code == Some(137);
         let by_kernel = || self.group.as_ref().is_some_and(Group::has_killed);
         let out_of_memory = self.watched.out_of_memory.load(Ordering::Relaxed) || (was_killed && by_kernel());
-        Exit { code, signal, out_of_memory, start_error: None }
+        Exit { out_of_memory, ..exit }
     }
 
     async fn end(&mut self) {
@@ -223,6 +292,11 @@ impl Drop for Sandbox {
 impl Running for Sandbox {
     fn wait(&mut self) -> BoxFuture<'_, Exit> {
         Box::pin(self.exit())
+    }
+
+    fn retire(&mut self) -> BoxFuture<'_, ()> {
+        self.watched.is_retiring.store(true, Ordering::Relaxed);
+        Box::pin(async { drop(self.exit().await) })
     }
 
     fn kill(&mut self) -> BoxFuture<'_, ()> {

@@ -1,4 +1,5 @@
-//! Waiting for a child and, at the same time, for the end of whoever started this process.
+//! Waiting for children and, at the same time, for whoever started this process: for a word, or
+//! for the end.
 
 use std::io::Read as _;
 
@@ -8,7 +9,7 @@ use rustix::stdio;
 
 /// Between looks at all children: orphans come to the first process of a namespace unannounced.
 const ORPHANS: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-/// Between looks at the child, where the kernel (before 5.3) does not tell of its end.
+/// Between looks at the children, where the kernel (before 5.3) does not tell of its end.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// Why waiting is over.
@@ -16,22 +17,26 @@ const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 pub(super) enum Event {
     /// The other end of standard input is closed.
     Abandoned,
+    /// Something came from there: there is but one thing to say.
+    Told,
     /// A child may have ended.
     Children,
 }
 
-/// Waits until the child may have ended, or standard input has.
-pub(super) fn wait(child: Pid) -> Event {
-    let child = pidfd_open(child, PidfdFlags::empty()).ok();
+/// Waits until one of the children may have ended, something is said, or standard input ends.
+pub(super) fn wait(children: &[Pid]) -> Event {
+    let watched: Vec<_> =
+        children.iter().map_while(|child| pidfd_open(*child, PidfdFlags::empty()).ok()).collect();
     let stdin = stdio::stdin();
     let mut ready = vec![PollFd::new(&stdin, PollFlags::IN)];
-    ready.extend(child.as_ref().map(|child| PollFd::new(child, PollFlags::IN)));
-    let patience = if child.is_some() { ORPHANS } else { PATIENCE };
+    ready.extend(watched.iter().map(|child| PollFd::new(child, PollFlags::IN)));
+    let patience = if watched.len() == children.len() { ORPHANS } else { PATIENCE };
     let _interrupted = poll(&mut ready, Some(&patience));
-    let has_input = !ready[0].revents().is_empty();
-    // Nobody writes anything: what can be read is the end.
-    if has_input && !matches!(std::io::stdin().lock().read(&mut [0; 64]), Ok(1..)) {
-        return Event::Abandoned;
+    if ready[0].revents().is_empty() {
+        return Event::Children;
     }
-    Event::Children
+    match std::io::stdin().lock().read(&mut [0; 64]) {
+        Ok(1..) => Event::Told,
+        _ => Event::Abandoned,
+    }
 }

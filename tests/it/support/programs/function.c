@@ -15,20 +15,30 @@
 extern char **environ;
 static char buffer[8 << 20];
 
-/* Sends one request and leaves the whole answer in `buffer`; returns its length. */
-static size_t ask(const char *method, const char *path, const char *headers, const char *body, size_t length) {
-    const char *api = getenv("AWS_LAMBDA_RUNTIME_API");
-    char host[64], head[1024];
-    snprintf(host, sizeof host, "%s", api);
-    char *colon = strchr(host, ':');
-    *colon = 0;
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(colon + 1))};
+/* A connection to a port of a host. */
+static int reach(const char *host, int port) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
     inet_pton(AF_INET, host, &to.sin_addr);
     int connection = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(connection, (struct sockaddr *)&to, sizeof to) != 0) exit(90);
+    return connection;
+}
+
+/* A connection to the Runtime API, and its host. */
+static int reach_api(char *host, size_t size) {
+    snprintf(host, size, "%s", getenv("AWS_LAMBDA_RUNTIME_API"));
+    char *colon = strchr(host, ':');
+    *colon = 0;
+    return reach(host, atoi(colon + 1));
+}
+
+/* Sends one request and leaves the whole answer in `buffer`; returns its length. */
+static size_t ask(const char *method, const char *path, const char *headers, const char *body, size_t length) {
+    char host[64], head[1024];
+    int connection = reach_api(host, sizeof host);
     int count = snprintf(head, sizeof head,
         "%s /2018-06-01/runtime/%s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %zu\r\nConnection: close\r\n\r\n",
-        method, path, api, headers, length);
+        method, path, host, headers, length);
     write(connection, head, count);
     for (size_t sent = 0; sent < length;) {
         ssize_t part = write(connection, body + sent, length - sent);
@@ -62,6 +72,63 @@ static int does(const char *event, const char *what) {
     return strstr(event, wanted) != NULL;
 }
 
+/* The number behind a name in the event; 0 where there is none. */
+static int number(const char *event, const char *name) {
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "\"%s\":", name);
+    const char *found = strstr(event, wanted);
+    if (!found) return 0;
+    found += strlen(wanted);
+    return atoi(*found == '"' ? found + 1 : found);
+}
+
+static void chunk(int connection, const char *bytes, size_t length) {
+    dprintf(connection, "%zx\r\n", length);
+    for (size_t sent = 0; sent < length;) {
+        ssize_t part = write(connection, bytes + sent, length - sent);
+        if (part <= 0) return;
+        sent += part;
+    }
+    write(connection, "\r\n", 2);
+}
+
+/* Answers piece by piece. Between two pieces it waits until whoever listens on the port `wait`
+ * closes the connection; `megabytes` more of them follow; then it does what the event says. */
+static void stream(const char *id, const char *event) {
+    static const char head[] = "{\"statusCode\":202,\"headers\":{\"content-type\":\"text/plain\",\"x-own\":\"yes\"}}\0\0\0\0\0\0\0";
+    static char block[1 << 20];
+    char host[64];
+    int connection = reach_api(host, sizeof host), has_head = strstr(event, "with-head") != NULL;
+    dprintf(connection,
+        "POST /2018-06-01/runtime/invocation/%s/response HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n"
+        "Lambda-Runtime-Function-Response-Mode: streaming\r\nContent-Type: %s\r\nConnection: close\r\n"
+        "Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n",
+        id, host, has_head ? "application/vnd.awslambda.http-integration-response" : "text/x-own");
+    if (has_head) chunk(connection, head, sizeof head);
+    chunk(connection, "one ", 4);
+    int port = number(event, "wait");
+    if (port) {
+        char byte;
+        int waiting = reach("127.0.0.1", port);
+        read(waiting, &byte, 1);
+        close(waiting);
+    }
+    memset(block, 'x', sizeof block);
+    for (int left = number(event, "megabytes"); left > 0; left--) chunk(connection, block, sizeof block);
+    if (strstr(event, "crash")) exit(9);
+    if (strstr(event, "silent")) sleep(60);
+    if (strstr(event, "fail")) {
+        /* {"errorType":"Stream.Broken","errorMessage":"on the way"} */
+        dprintf(connection, "0\r\nLambda-Runtime-Function-Error-Type: Stream.Broken\r\n"
+            "Lambda-Runtime-Function-Error-Body: eyJlcnJvclR5cGUiOiJTdHJlYW0uQnJva2VuIiwiZXJyb3JNZXNzYWdlIjoib24gdGhlIHdheSJ9\r\n\r\n");
+    } else {
+        chunk(connection, "two", 3);
+        dprintf(connection, "0\r\n\r\n");
+    }
+    while (read(connection, buffer, sizeof buffer) > 0) {}
+    close(connection);
+}
+
 /* The value of a line of /proc/self/status, without blanks. */
 static void status(const char *name, char *value) {
     char line[256];
@@ -86,7 +153,7 @@ static void list(const char *path, int numbers, char *names) {
 int main(int count, char **arguments) {
     static char event[1 << 20], answer[1 << 20];
     char id[128], path[256], extra[512];
-    int served = 0;
+    int served = 0, was_extension_there = access("/tmp/extension", F_OK) == 0;
     const char *init = getenv("INIT");
     if (init && strcmp(init, "slow") == 0) sleep(60);
     if (init && strcmp(init, "exit") == 0) exit(3);
@@ -126,6 +193,10 @@ int main(int count, char **arguments) {
             large[0] = large[length - 1] = '"';
             ask("POST", path, "", large, length);
             free(large);
+            continue;
+        }
+        if (does(event, "stream")) {
+            stream(id, event);
             continue;
         }
         if (does(event, "log")) {
@@ -188,6 +259,9 @@ int main(int count, char **arguments) {
                 _exit(0);
             }
             snprintf(answer, sizeof answer, "{\"child\":%d}", child);
+        } else if (does(event, "extension")) {
+            snprintf(answer, sizeof answer, "{\"before\":%s,\"now\":%s}", was_extension_there ? "true" : "false",
+                access("/tmp/extension", F_OK) == 0 ? "true" : "false");
         } else if (does(event, "who")) {
             snprintf(answer, sizeof answer, "{\"id\":\"%s\",\"served\":%d,\"context\":%s}", id, served, *extra ? extra : "null");
         } else {

@@ -1,8 +1,15 @@
-//! How much memory the processes of a sandbox use, read from `/proc`.
+//! How much memory the processes of a function use, read from `/proc`. Both runners hold that
+//! against the function's limit themselves: the kernel counts `/tmp` in, which is no memory in
+//! Lambda.
 
 use std::fs;
+use std::time::Duration;
 
-/// What a sandbox uses, in kilobytes.
+/// How often to look: often where more than half is used.
+const LOOK: Duration = Duration::from_millis(100);
+const LOOK_CLOSELY: Duration = Duration::from_millis(20);
+
+/// What processes use, in kilobytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     /// What cannot be read again from a file: this counts against the limit.
@@ -13,12 +20,38 @@ pub(super) struct Usage {
     pub(super) peak: u64,
 }
 
+/// Looks again and again with `look`, and returns true when more than `limit` kilobytes are used;
+/// false when there is nothing to look at any more.
+pub(super) async fn exceeds(limit: u64, look: impl Fn() -> Option<Usage>) -> bool {
+    while let Some(usage) = look() {
+        if usage.own > limit {
+            return true;
+        }
+        tokio::time::sleep(if usage.own > limit / 2 { LOOK_CLOSELY } else { LOOK }).await;
+    }
+    false
+}
+
 /// Adds up what everything below a sandbox's two own processes uses. `None` where the kernel
 /// does not tell, or nothing is left.
-pub(super) fn usage(outer: u32) -> Option<Usage> {
+pub(super) fn of_sandbox(outer: u32) -> Option<Usage> {
     let inner = *children(outer)?.first()?;
+    Some(sum(children(inner)?))
+}
+
+/// Adds up what a process and everything below it uses. `None` where there is no such process.
+pub(super) fn of_process(process: u32) -> Option<Usage> {
+    children(process)?;
+    Some(sum(vec![process]))
+}
+
+/// Tells whether a process belongs to a control group whose name holds `name`.
+pub(super) fn is_in_group(process: u32, name: &str) -> bool {
+    fs::read_to_string(format!("/proc/{process}/cgroup")).is_ok_and(|groups| groups.contains(name))
+}
+
+fn sum(mut left: Vec<u32>) -> Usage {
     let mut usage = Usage::default();
-    let mut left = children(inner)?;
     // A process can end and its number be used again while this is read; that is one wrong
     // look, not an endless one.
     let mut looks = 0;
@@ -32,7 +65,7 @@ pub(super) fn usage(outer: u32) -> Option<Usage> {
         }
         left.extend(children(process).unwrap_or_default());
     }
-    Some(usage)
+    usage
 }
 
 impl Usage {
@@ -74,20 +107,20 @@ mod tests {
             .unwrap();
         let begin = std::time::Instant::now();
         let usage = loop {
-            let usage = usage(outer.id()).filter(|usage| usage.own > 0);
+            let usage = of_sandbox(outer.id()).filter(|usage| usage.own > 0);
             let grandchildren =
                 || Some(children(*children(*children(outer.id())?.first()?)?.first()?)?.len());
             if let Some(usage) = usage.filter(|_| grandchildren() == Some(1)) {
                 break usage;
             }
             assert!(begin.elapsed().as_secs() < 30);
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         };
         assert!(usage.own < usage.resident && usage.peak <= usage.resident + 4096, "{usage:?}");
         let sleeper = children(children(children(outer.id()).unwrap()[0]).unwrap()[0]).unwrap()[0];
         std::process::Command::new("kill").arg(sleeper.to_string()).status().unwrap();
         drop(outer.stdin.take());
         outer.wait().unwrap();
-        assert_eq!(super::usage(outer.id()), None);
+        assert_eq!(of_sandbox(outer.id()), None);
     }
 }
