@@ -301,6 +301,7 @@ Register-ArgumentCompleter -Native -CommandName 'lambdactl' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colours')
             [CompletionResult]::new('--log-tail', '--log-tail', [CompletionResultType]::ParameterName, 'Show the last 4 KB of the function''s log on standard error')
             [CompletionResult]::new('--async', '--async', [CompletionResultType]::ParameterName, 'Do not wait for the response')
+            [CompletionResult]::new('--stream', '--stream', [CompletionResultType]::ParameterName, 'Print the response while it comes, also one of more than 6 MB')
             [CompletionResult]::new('--with-credentials', '--with-credentials', [CompletionResultType]::ParameterName, 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies')
             [CompletionResult]::new('--local', '--local', [CompletionResultType]::ParameterName, 'Use the embedded local cloud instead of AWS: no account, no network, no Docker')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show only results and errors')

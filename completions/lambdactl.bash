@@ -669,7 +669,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__invoke)
-            opts="-q -v -h --payload --payload-file --client-context --qualifier --log-tail --async --runner --with-credentials --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --payload --payload-file --client-context --qualifier --log-tail --async --stream --runner --with-credentials --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

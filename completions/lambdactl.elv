@@ -289,6 +289,7 @@ set edit:completion:arg-completer[lambdactl] = {|@words|
             cand --color 'Use colours'
             cand --log-tail 'Show the last 4 KB of the function''s log on standard error'
             cand --async 'Do not wait for the response'
+            cand --stream 'Print the response while it comes, also one of more than 6 MB'
             cand --with-credentials 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
             cand --local 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
             cand -q 'Show only results and errors'

@@ -305,6 +305,7 @@ always\t'Always, except in plain and JSON output'
 never\t'Never'"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l log-tail -d 'Show the last 4 KB of the function\'s log on standard error'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l async -d 'Do not wait for the response'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l stream -d 'Print the response while it comes, also one of more than 6 MB'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l with-credentials -d 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -s q -l quiet -d 'Show only results and errors'
