@@ -163,11 +163,11 @@ class Bench:
         for part in self.parts:
             part.terminate()
 
-    def push(self, pusher: str, link: str, case: str, version: int, repository: str) -> dict:
+    def push(self, pusher: str, link: str, case: str, version: int, repository: str, context: Path = Path()) -> dict:
         image, port = f"{NAME}:{version}", self.ports[link]
         target = f"127.0.0.1:{port}/{repository}:{version}"
         command = PUSHERS[pusher].format(
-            image=image, target=target, repository=repository, lambdactl=self.options.lambdactl
+            image=image, target=target, repository=repository, lambdactl=self.options.lambdactl, context=context
         )
         cache = self.directory / "cache"
         if case == "cold":
@@ -229,23 +229,31 @@ class Bench:
         return results
 
 
-def table(link: str, case: str, results: dict) -> dict:
+def table(link: str, case: str, results: dict, against: str = "docker") -> dict:
     def median(pusher, key):
         return statistics.median(run[key] for run in results[pusher])
 
     print(f"\n{case}, {link}")
-    print(f"{'':10} {'seconds':>8} {'min':>6} {'max':>6} {'ratio':>6} {'cpu':>6} {'engine':>7} {'MiB':>5} {'MB sent':>8} {'requests':>8}")
-    reference = median("docker", "wall") if "docker" in results else None
+    print(f"{'':17} {'seconds':>8} {'min':>6} {'max':>6} {'ratio':>6} {'cpu':>6} {'engine':>7} {'MiB':>5} {'MB sent':>8} {'requests':>8}")
+    reference = median(against, "wall") if against in results else None
     for pusher, runs in results.items():
         walls = [run["wall"] for run in runs]
         ratio = f"{median(pusher, 'wall') / reference:6.2f}" if reference else " " * 6
         print(
-            f"{pusher:10} {median(pusher, 'wall'):8.2f} {min(walls):6.2f} {max(walls):6.2f} {ratio} "
+            f"{pusher:17} {median(pusher, 'wall'):8.2f} {min(walls):6.2f} {max(walls):6.2f} {ratio} "
             f"{median(pusher, 'cpu'):6.2f} {median(pusher, 'engine'):7.2f} {median(pusher, 'memory'):5.0f} "
             f"{median(pusher, 'sent'):8.1f} {median(pusher, 'requests'):8.0f}",
             flush=True,
         )
     return {pusher: median(pusher, "wall") for pusher in results}
+
+
+def forget():
+    """Removes the images of ours from the engine."""
+    names = subprocess.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True).stdout.split()
+    ours = [name for name in names if name.startswith(f"{NAME}:") or f"/{NAME}-" in name]
+    if ours:
+        subprocess.run(["docker", "rmi", "-f", *ours], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def main():
@@ -279,10 +287,7 @@ def main():
                     everything[f"{link}/{case}"] = results
         finally:
             bench.end()
-            names = subprocess.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True).stdout.split()
-            ours = [name for name in names if name.startswith(f"{NAME}:") or f"/{NAME}-" in name]
-            if ours:
-                subprocess.run(["docker", "rmi", "-f", *ours], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            forget()
     if options.svg:
         options.svg.write_text(chart.svg(medians))
     if options.json:

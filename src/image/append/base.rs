@@ -1,17 +1,17 @@
 //! What files a base image has: read once from its layers, then known by their digests.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tar::{Archive, EntryType};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
+use super::Stopped;
 use super::content::{Content, Layered, Spooled};
-use super::tree::{Kind, Node, Owner, Place, Tree, place as place_of, text};
+use super::listing::{Entry, EntryKind, Listing};
+use super::tree::{Kind, Node, Owner, Place, Tree, Unexplored, place as place_of, text};
 use crate::domain::digest::Digest;
 use crate::event::SharedReporter;
 use crate::image::gzip::Compression;
@@ -19,47 +19,6 @@ use crate::image::seal::damaged;
 use crate::image::spool::{Spool, spool_error};
 use crate::image::work::{Observed, Progress, blocking};
 use crate::image::{BlobSource, Image, ImageError, Layer};
-
-/// An entry of a layer, as it is remembered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Listed {
-    #[serde(rename = "p")]
-    path: String,
-    #[serde(rename = "k")]
-    kind: ListedKind,
-    #[serde(rename = "m")]
-    mode: u32,
-    #[serde(rename = "u", default, skip_serializing_if = "is_zero")]
-    user: u64,
-    #[serde(rename = "g", default, skip_serializing_if = "is_zero")]
-    group: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum ListedKind {
-    #[serde(rename = "d")]
-    Directory,
-    /// With its size.
-    #[serde(rename = "f")]
-    File(u64),
-    /// Another name of a file of the same layer.
-    #[serde(rename = "h")]
-    Name(String),
-    #[serde(rename = "l")]
-    Link(String),
-    #[serde(rename = "s")]
-    Special,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-/// Marks what a layer takes away.
-/// <https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts>
-const WHITEOUT: &str = ".wh.";
-const OPAQUE: &str = ".wh..wh..opq";
 
 /// Reads which files an image has. Layers that had to be read for it are kept in temporary files,
 /// so that they need not be read again where they have to be sent. `remembered` is a directory
@@ -69,47 +28,84 @@ pub(super) async fn files(
     remembered: Option<&Path>,
     reporter: &SharedReporter,
 ) -> Result<(Tree, Image), ImageError> {
-    let mut nodes = BTreeMap::new();
+    let mut layers = Vec::with_capacity(image.layers.len());
     for layer in &mut image.layers {
         let digest = layer.descriptor.digest;
         let file = remembered.map(|directory| directory.join(digest.hex()));
-        let list = match file.as_deref().and_then(recall) {
+        let list = match file.as_deref().and_then(Listing::recall) {
             Some(list) => list,
             None => {
                 let (list, source) = read(layer, reporter).await?;
                 layer.source = source;
                 if let Some(file) = &file {
                     // Without it, it is only read again.
-                    let _ = remember(file, &list);
+                    let _ = list.remember(file);
                 }
                 list
             }
         };
-        lay(&mut nodes, list, &Arc::new(layer.clone()));
+        layers.push((list, Arc::new(layer.clone())));
     }
-    Ok((Tree::of(nodes), image))
+    Ok((Tree::exploring(Arc::new(Files { layers })), image))
 }
 
-fn recall(file: &Path) -> Option<Vec<Listed>> {
-    let bytes = zstd::stream::decode_all(fs::File::open(file).ok()?).ok()?;
-    serde_json::from_slice(&bytes).ok()
+/// The files of an image, looked up where they are needed.
+struct Files {
+    /// The lowest first.
+    layers: Vec<(Listing, Arc<Layer>)>,
 }
 
-fn remember(file: &Path, list: &[Listed]) -> io::Result<()> {
-    let directory = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
-    let mut encoder = zstd::stream::write::Encoder::new(&mut temporary, 3)?;
-    // So that damage is noticed.
-    encoder.include_checksum(true)?;
-    serde_json::to_writer(&mut encoder, list)?;
-    encoder.finish()?.flush()?;
-    temporary.persist(file)?;
-    Ok(())
+impl Unexplored for Files {
+    fn get(&self, place: &Place) -> Result<Option<Node>, Stopped> {
+        let path = listed(place);
+        let (parent, _) = path.rsplit_once('/').unwrap_or(("", &path));
+        // Something may be in a directory that has no entry of its own.
+        let mut is_implied = false;
+        for (list, layer) in self.layers.iter().rev() {
+            if let Some(entry) = list.find(&path).filter(|entry| !entry.is_removal()) {
+                return Ok(Some(node(entry, layer)));
+            }
+            is_implied |= list.below(&path).any(|entry| !entry.is_removal());
+            if list.removes(&path) || list.clears(parent) {
+                break;
+            }
+        }
+        Ok(is_implied.then(|| Node::directory(Owner::default())))
+    }
+
+    fn below(&self, directory: &Place) -> Result<Vec<(Place, Node)>, Stopped> {
+        let directory = listed(directory);
+        let mut nodes = BTreeMap::new();
+        for (list, layer) in &self.layers {
+            if list.clears(&directory) {
+                nodes.clear();
+            }
+            lay(&mut nodes, list, &directory, layer);
+        }
+        Ok(nodes.into_iter().collect())
+    }
+}
+
+/// A place as lists have it.
+fn listed(place: &Place) -> String {
+    text(place)[1..].to_owned()
+}
+
+fn node(entry: Entry<'_>, layer: &Arc<Layer>) -> Node {
+    let kind = match entry.kind {
+        EntryKind::Directory => Kind::Directory,
+        EntryKind::File { path, size } => {
+            let (layer, path) = (layer.clone(), format!("/{path}").into());
+            Kind::File(Content::Layered(Layered { layer, path, size }))
+        }
+        EntryKind::Link(target) => Kind::Link(PathBuf::from(target)),
+        EntryKind::Special => Kind::Special,
+    };
+    Node { kind, mode: entry.mode, owner: entry.owner }
 }
 
 /// Reads a layer to its end; what its source is from then on.
-async fn read(layer: &Layer, reporter: &SharedReporter) -> Result<(Vec<Listed>, BlobSource), ImageError> {
+async fn read(layer: &Layer, reporter: &SharedReporter) -> Result<(Listing, BlobSource), ImageError> {
     let what = format!("layer {}", layer.descriptor.digest.short());
     let unreadable = {
         let what = what.clone();
@@ -125,7 +121,8 @@ async fn read(layer: &Layer, reporter: &SharedReporter) -> Result<(Vec<Listed>, 
         let input = Observed { inner: input, progress: &mut progress, stop: &stop };
         let spool = is_remote.then(Spool::create).transpose().map_err(spool_error)?;
         let mut input = Tee { input, spool };
-        let list = list(Compression::Gzip.decoder(&mut input).map_err(&unreadable)?).map_err(&unreadable)?;
+        let archive = Compression::Gzip.decoder(&mut input).map_err(&unreadable)?;
+        let list = Listing::read(archive).map_err(&unreadable)?;
         // The digest is checked at the end, which a decoder need not reach.
         io::copy(&mut input, &mut io::sink()).map_err(&unreadable)?;
         let source = match input.spool {
@@ -224,104 +221,29 @@ async fn taken_out(
     .await
 }
 
-fn list(archive: impl Read) -> io::Result<Vec<Listed>> {
-    let mut list = Vec::new();
-    for entry in Archive::new(archive).entries()? {
-        let mut entry = entry?;
-        let header = entry.header().clone();
-        let kind = match header.entry_type() {
-            EntryType::Directory => ListedKind::Directory,
-            EntryType::Symlink => {
-                let target = entry.link_name()?.unwrap_or_default();
-                ListedKind::Link(target.to_string_lossy().into_owned())
-            }
-            EntryType::Link => {
-                let target = entry.link_name()?.unwrap_or_default();
-                ListedKind::Name(target.to_string_lossy().into_owned())
-            }
-            EntryType::Regular | EntryType::Continuous if has_attributes(&mut entry)? => ListedKind::Special,
-            EntryType::Regular | EntryType::Continuous => ListedKind::File(entry.size()),
-            EntryType::Char | EntryType::Block | EntryType::Fifo | EntryType::GNUSparse => {
-                ListedKind::Special
-            }
-            _ => continue,
-        };
-        list.push(Listed {
-            path: entry.path()?.to_string_lossy().into_owned(),
-            kind,
-            mode: header.mode()? & 0o7777,
-            user: header.uid()?,
-            group: header.gid()?,
-        });
-    }
-    Ok(list)
-}
-
-/// Whether a file has extended attributes, such as capabilities, which layers of ours have not.
-pub(super) fn has_attributes(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
-    let Some(extensions) = entry.pax_extensions()? else { return Ok(false) };
-    for extension in extensions {
-        if extension?.key_bytes().starts_with(b"SCHILY.xattr.") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Lays a layer over what is below it.
-fn lay(nodes: &mut BTreeMap<Place, Node>, list: Vec<Listed>, layer: &Arc<Layer>) {
-    let sizes: HashMap<Place, u64> = list
-        .iter()
-        .filter_map(|entry| match entry.kind {
-            ListedKind::File(size) => Some((place_of(&entry.path), size)),
-            _ => None,
-        })
-        .collect();
-    let file = |path: &str, size| {
-        let (layer, path) = (layer.clone(), Arc::from(text(&place_of(path))));
-        Kind::File(Content::Layered(Layered { layer, path, size }))
-    };
-    let (removals, entries): (Vec<_>, Vec<_>) = list.into_iter().partition(|entry| is_whiteout(&entry.path));
-    for removal in removals {
-        let mut place = place_of(&removal.path);
-        let name = place.pop().unwrap_or_default();
-        let name = name.to_string_lossy();
-        if name != OPAQUE {
-            place.push(name.trim_start_matches(WHITEOUT).into());
+/// Lays what a layer has below a directory over what is below it.
+fn lay(nodes: &mut BTreeMap<Place, Node>, list: &Listing, directory: &str, layer: &Arc<Layer>) {
+    for removal in list.below(directory).filter(Entry::is_removal) {
+        let (path, itself) = removal.removed();
+        let place = place_of(&path);
+        if itself {
             nodes.remove(&place);
         }
         remove_below(nodes, &place);
     }
-    for Listed { path, kind, mode, user, group } in entries {
-        let place = place_of(&path);
-        if place.is_empty() {
-            continue;
-        }
-        for depth in 1..place.len() {
+    let depth = place_of(directory).len();
+    for entry in list.below(directory).filter(|entry| !entry.is_removal()) {
+        let place = place_of(entry.path);
+        for depth in depth + 1..place.len() {
             let parent = place[..depth].to_vec();
             nodes.entry(parent).or_insert_with(|| Node::directory(Owner::default()));
         }
-        let kind = match kind {
-            ListedKind::Directory => Kind::Directory,
-            ListedKind::File(size) => file(&path, size),
-            ListedKind::Name(first) => match sizes.get(&place_of(&first)) {
-                Some(size) => file(&first, *size),
-                // Of a layer below; nobody writes that.
-                None => Kind::Special,
-            },
-            ListedKind::Link(target) => Kind::Link(PathBuf::from(target)),
-            ListedKind::Special => Kind::Special,
-        };
-        let node = Node { kind, mode, owner: Owner { user, group } };
+        let node = node(entry, layer);
         if !node.is_directory() {
             remove_below(nodes, &place);
         }
         nodes.insert(place, node);
     }
-}
-
-fn is_whiteout(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| name.starts_with(WHITEOUT))
 }
 
 fn remove_below(nodes: &mut BTreeMap<Place, Node>, place: &Place) {
@@ -339,46 +261,55 @@ fn remove_below(nodes: &mut BTreeMap<Place, Node>, place: &Place) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::listing::tests::listing;
     use super::*;
     use crate::domain::manifest::{Descriptor, MediaType};
 
-    fn listed(path: &str, kind: ListedKind, mode: u32) -> Listed {
-        Listed { path: path.to_owned(), kind, mode, user: 0, group: 7 }
+    fn files(lists: Vec<Listing>) -> Files {
+        let descriptor = Descriptor::new(MediaType::OciLayerGzip, Digest::of(b""), 0);
+        let layer = Arc::new(Layer { descriptor, source: BlobSource::Memory(bytes::Bytes::new()) });
+        Files { layers: lists.into_iter().map(|list| (list, layer.clone())).collect() }
+    }
+
+    fn layered() -> Files {
+        files(vec![
+            listing(&[
+                ("./", 'd', 0o755, 0, ""),
+                ("./a/", 'd', 0o755, 0, ""),
+                ("a/gone", 'f', 0o644, 1, ""),
+                ("a/b/deep", 'f', 0o600, 1, ""),
+                ("o/", 'd', 0o700, 0, ""),
+                ("o/old", 'f', 0o644, 1, ""),
+                ("l", 'l', 0o777, 0, "a"),
+                ("second", 'h', 0o644, 0, "a/gone"),
+                ("w/x/y", 'f', 0o644, 1, ""),
+                ("r/x", 'f', 0o644, 1, ""),
+            ]),
+            listing(&[
+                ("a/", 'd', 0o1777, 0, ""),
+                ("a/.wh.gone", 'f', 0, 0, ""),
+                ("o/new", 'f', 0o644, 1, ""),
+                ("o/.wh..wh..opq", 'f', 0, 0, ""),
+                ("/l", 'f', 0o4755, 1, ""),
+                (".wh.w", 'f', 0, 0, ""),
+                ("r", 'f', 0o640, 1, ""),
+            ]),
+            listing(&[("w/new", 'f', 0o644, 1, ""), ("r", 'd', 0o750, 0, "")]),
+        ])
     }
 
     #[test]
     fn layers_are_laid_over_each_other() {
-        use ListedKind::{Directory, Link};
-        const FILE: ListedKind = ListedKind::File(1);
-        let descriptor = Descriptor::new(MediaType::OciLayerGzip, Digest::of(b""), 0);
-        let layer = Arc::new(Layer { descriptor, source: BlobSource::Memory(bytes::Bytes::new()) });
-        let mut nodes = BTreeMap::new();
-        let mut put = |list| lay(&mut nodes, list, &layer);
-        put(vec![
-            listed("./", Directory, 0o755),
-            listed("./a/", Directory, 0o755),
-            listed("a/gone", FILE, 0o644),
-            listed("a/b/deep", FILE, 0o600),
-            listed("o/", Directory, 0o700),
-            listed("o/old", FILE, 0o644),
-            listed("l", Link("a".to_owned()), 0o777),
-            listed("second", ListedKind::Name("a/gone".to_owned()), 0o644),
-        ]);
-        put(vec![
-            listed("a/", Directory, 0o1777),
-            listed("a/.wh.gone", FILE, 0),
-            listed("o/new", FILE, 0o644),
-            listed("o/.wh..wh..opq", FILE, 0),
-            listed("/l", FILE, 0o4755),
-        ]);
-        let mut tree = Tree::of(nodes);
+        let mut tree = Tree::exploring(Arc::new(layered()));
         let mut mode = |path: &str| tree.get(&place_of(path)).unwrap().map(|node| node.mode);
         assert_eq!(mode("/a"), Some(0o1777));
         assert_eq!(mode("/a/gone"), None);
         assert_eq!(mode("/a/b"), Some(0o755), "a parent without an entry");
         assert_eq!(mode("/a/b/deep"), Some(0o600));
-        assert_eq!((mode("/o/old"), mode("/o/new")), (None, Some(0o644)));
+        assert_eq!((mode("/o"), mode("/o/old"), mode("/o/new")), (Some(0o700), None, Some(0o644)));
         assert_eq!(mode("/l"), Some(0o4755));
+        assert_eq!((mode("/w"), mode("/w/x"), mode("/w/new")), (Some(0o755), None, Some(0o644)));
+        assert_eq!((mode("/r"), mode("/r/x")), (Some(0o750), None));
         let Some(Node { kind: Kind::File(Content::Layered(second)), .. }) =
             tree.get(&place_of("/second")).unwrap()
         else {
@@ -388,17 +319,32 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_remembered_and_damage_is_noticed() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("lists/abc");
-        let list = vec![listed("a", ListedKind::Link("b".to_owned()), 0o777)];
-        assert_eq!(recall(&file), None);
-        remember(&file, &list).unwrap();
-        assert_eq!(recall(&file), Some(list));
-        let mut bytes = fs::read(&file).unwrap();
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-        fs::write(&file, bytes).unwrap();
-        assert_eq!(recall(&file), None);
+    fn what_is_below_a_directory_is_what_is_found_there_one_by_one() {
+        let files = layered();
+        let text_of = |nodes: Vec<(Place, Node)>| -> Vec<String> {
+            nodes.into_iter().map(|(place, node)| format!("{} {:o}", text(&place), node.mode)).collect()
+        };
+        let all = files.below(&Place::new()).unwrap();
+        assert_eq!(
+            text_of(all.clone()),
+            [
+                "/a 1777",
+                "/a/b 755",
+                "/a/b/deep 600",
+                "/l 4755",
+                "/o 700",
+                "/o/new 644",
+                "/r 750",
+                "/second 644",
+                "/w 755",
+                "/w/new 644"
+            ]
+        );
+        for (place, node) in &all {
+            assert_eq!(files.get(place).unwrap().map(|node| node.mode), Some(node.mode), "{}", text(place));
+            let below: Vec<_> =
+                all.iter().filter(|(p, _)| p.starts_with(place) && p != place).cloned().collect();
+            assert_eq!(text_of(files.below(place).unwrap()), text_of(below), "{}", text(place));
+        }
     }
 }

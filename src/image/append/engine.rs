@@ -13,9 +13,9 @@ use tar::{Archive, Entry, EntryType};
 use tokio::runtime::Handle;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::base::has_attributes;
 use super::content::{Contained, Content, Spooled};
 use super::glob;
+use super::listing::has_attributes;
 use super::tree::{Kind, Node, Owner, Place, Unexplored, place, text};
 use super::{NotUnderstood, Stopped};
 use crate::domain::digest::Digest;

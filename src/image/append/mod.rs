@@ -13,6 +13,7 @@ mod copy;
 mod engine;
 mod glob;
 mod layer;
+mod listing;
 mod plan;
 mod stage;
 mod start;
