@@ -1,7 +1,7 @@
 //! The words of a transfer: which way each layer takes into a repository, and how large it is.
 
 use super::digest::{DiffId, Digest};
-use super::reference::RepositoryName;
+use super::reference::{RepositoryName, RepositoryUri};
 
 /// How a layer gets into a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Way {
     Mount(RepositoryName),
     /// It is compressed already, and sent as it is.
     Send,
+    /// A repository of another registry has it as it is to be sent: it is copied from there.
+    Copy(RepositoryUri),
     /// It is taken out of an engine, archive or layout, compressed here, and sent.
     Compress,
     /// It is made here of files, and sent.

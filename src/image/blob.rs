@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
-use crate::domain::reference::{RegistryHost, RepositoryName};
+use crate::domain::reference::{RegistryHost, RepositoryName, RepositoryUri};
 use crate::domain::transfer::KnownBy;
 use crate::services::registry::{BlobContent, ByteStream, RegistryClient, verified};
 
@@ -96,6 +96,16 @@ impl BlobSource {
     /// Whether the bytes are on this machine; reading others means downloading them.
     pub fn is_at_hand(&self) -> bool {
         !matches!(self, Self::Registry(_))
+    }
+
+    /// The repository the bytes are in, whichever registry that is of.
+    pub fn repository(&self) -> Option<RepositoryUri> {
+        match self {
+            Self::Registry(RegistryBlob { client, repository, .. }) => {
+                Some(RepositoryUri { registry: client.host().clone(), name: repository.clone() })
+            }
+            _ => None,
+        }
     }
 
     /// The repository of the registry at `host` the bytes are in, and what tells so.

@@ -3,6 +3,7 @@
 //! There are two ways out: the save call, which streams every layer, and a push into a registry
 //! of our own, which sends chosen layers, but compresses them slowly. `Estimate` chooses.
 
+mod bases;
 mod door;
 
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::archive::{self, Expected};
 use super::known::{KnownImages, KnownLayers};
 use super::{Image, ImageError};
 use crate::domain::platform::Architecture;
-use crate::domain::transfer::{PlannedLayer, TransferPlan, Way};
+use crate::domain::transfer::{KnownBy, PlannedLayer, TransferPlan, Way};
 use crate::event::{Event, SharedReporter};
 use crate::services::docker::{DockerEngine, DockerError, EngineImage};
 
@@ -44,13 +45,14 @@ pub async fn read(
     }
     let layers = known.layers(&found.diff_ids).await;
     let sizes = engine.layer_sizes(&found).await;
+    let layers = bases::add(engine, &found, sizes.as_deref(), known, layers, reporter).await;
     reporter.report(Event::TransferPlanned(plan(&found, &layers, sizes.as_deref())));
     if !layers.is_empty() && engine.can_push_here().await {
         let estimate = Estimate::of(&found, &layers, sizes);
         if estimate.push < estimate.save {
             let taking = door::take(engine, name, &found, architecture, &layers, reporter);
             // An engine that knows less of its layers than expected sends more of them.
-            let patience = estimate.push * 2 + estimate.save / 2 + Duration::from_secs(2);
+            let patience = estimate.push * 2 + estimate.save / 2 + Duration::from_secs(6);
             let why = match tokio::time::timeout(patience, taking).await {
                 Ok(Ok(image)) => {
                     let remark = format!("of `{name}`, only what is missing was taken from the engine");
@@ -89,7 +91,11 @@ fn plan(found: &EngineImage, known: &KnownLayers, sizes: Option<&[u64]>) -> Tran
             diff_id: Some(*diff_id),
             size: there.map(|(layer, _)| layer.size),
             uncompressed: sizes.and_then(|sizes| sizes.get(index).copied()).filter(|_| there.is_none()),
-            way: there.map_or(Way::Compress, |(_, by)| Way::There(by)),
+            way: match there {
+                Some((layer, KnownBy::BaseImage)) => layer.source.repository().map_or(Way::Send, Way::Copy),
+                Some((_, by)) => Way::There(by),
+                None => Way::Compress,
+            },
         }
     });
     TransferPlan { layers: layers.collect() }

@@ -2,12 +2,17 @@
 //! compressed nor sent again. The pipeline gathers it; `image::engine` looks layers up in it.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::gzip::GzipLayer;
 use super::{BlobSource, Image, Layer};
 use crate::domain::digest::{DiffId, Digest};
+use crate::domain::platform::Architecture;
+use crate::domain::reference::ImageReference;
 use crate::domain::transfer::KnownBy;
 use crate::services::docker::EngineImage;
 
@@ -19,6 +24,17 @@ use crate::services::docker::EngineImage;
 pub struct KnownImages {
     images: Vec<Image>,
     made: Option<UnboundedSender<GzipLayer>>,
+    published: Option<Arc<dyn Published>>,
+}
+
+/// Reads images that are in some registry, such as those that others build upon.
+pub trait Published: fmt::Debug + Send + Sync {
+    /// The image that `reference` names, if its registry gives it to us; its layers stay there.
+    fn read<'a>(
+        &'a self,
+        reference: &'a ImageReference,
+        architecture: Option<Architecture>,
+    ) -> BoxFuture<'a, Option<Image>>;
 }
 
 /// Layers that a registry was seen to have, by the digest of what is in them.
@@ -39,6 +55,16 @@ impl KnownImages {
     #[must_use]
     pub fn announcing(self, made: UnboundedSender<GzipLayer>) -> Self {
         Self { made: Some(made), ..self }
+    }
+
+    /// Takes the layers of base images from the registries those were pulled from.
+    #[must_use]
+    pub fn reading(self, published: Arc<dyn Published>) -> Self {
+        Self { published: Some(published), ..self }
+    }
+
+    pub(super) fn published(&self) -> Option<&dyn Published> {
+        self.published.as_deref()
     }
 
     pub(super) fn made(&self) -> Option<UnboundedSender<GzipLayer>> {
@@ -105,13 +131,7 @@ impl KnownImages {
             if !diff_ids.iter().any(is_new) || !is_there(image).await {
                 continue;
             }
-            for (diff_id, layer) in diff_ids.into_iter().zip(&image.layers) {
-                if wanted.contains(&diff_id) {
-                    let (digest, size) = (layer.descriptor.digest, layer.descriptor.size);
-                    let source = layer.source.clone();
-                    known.layers.entry(diff_id).or_insert(GzipLayer { diff_id, digest, size, source });
-                }
-            }
+            known.add(image, wanted);
         }
         known
     }
@@ -127,6 +147,26 @@ async fn is_there(image: &Image) -> bool {
 }
 
 impl KnownLayers {
+    /// Adds the layers of an image that are among `wanted`, and returns those that are new.
+    pub(super) fn add(&mut self, image: &Image, wanted: &[DiffId]) -> Vec<GzipLayer> {
+        let mut new = Vec::new();
+        let diff_ids = image.config.diff_ids().unwrap_or_default();
+        for (diff_id, layer) in diff_ids.into_iter().zip(&image.layers) {
+            if wanted.contains(&diff_id) && !self.layers.contains_key(&diff_id) {
+                let (digest, size) = (layer.descriptor.digest, layer.descriptor.size);
+                let layer = GzipLayer { diff_id, digest, size, source: layer.source.clone() };
+                new.push(layer.clone());
+                self.layers.insert(diff_id, layer);
+            }
+        }
+        new
+    }
+
+    /// Takes a layer out again.
+    pub(super) fn forget(&mut self, diff_id: &DiffId) {
+        self.layers.remove(diff_id);
+    }
+
     /// Whether none is known.
     pub(super) fn is_empty(&self) -> bool {
         self.layers.is_empty()

@@ -22,6 +22,7 @@ fn line(layer: &PlannedLayer) -> String {
         Way::There(KnownBy::SameImage | KnownBy::Registry) => "already there".to_owned(),
         Way::Mount(from) => format!("taken over from `{from}`, or else sent"),
         Way::Send => "sent as it is".to_owned(),
+        Way::Copy(from) => format!("copied from `{from}`"),
         Way::Compress if layer.size.is_none() => "to be exported and compressed".to_owned(),
         Way::Compress => "compressed here".to_owned(),
         Way::Make => "made here".to_owned(),
@@ -62,6 +63,7 @@ fn one_to_json(layer: &PlannedLayer) -> Value {
         Way::There(by) => ("there", Some(by.as_str()), None),
         Way::Mount(from) => ("mount", None, Some(from.to_string())),
         Way::Send => ("send", None, None),
+        Way::Copy(from) => ("copy", None, Some(from.to_string())),
         Way::Compress => ("compress", None, None),
         Way::Make => ("make", None, None),
     };

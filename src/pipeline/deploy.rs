@@ -19,7 +19,6 @@ use crate::domain::reference::{RepositoryUri, Tag};
 use crate::domain::spec::{DeploySpec, FunctionSpec};
 use crate::event::Event;
 use crate::image::Image;
-use crate::image::known::KnownImages;
 use crate::services::ecr::Repository;
 use crate::services::lambda::FoundFunction;
 use crate::services::registry::{RegistryError, TokenProvider as _};
@@ -333,7 +332,7 @@ async fn prepare_push(
     let knowing = async {
         match told.await {
             Ok(uri) => knowledge::of_repository(cloud, &uri).await.announcing(made),
-            Err(_) => KnownImages::default(),
+            Err(_) => knowledge::nothing(cloud),
         }
     };
     let building = build::image(cloud, spec, spec.function.architecture, knowing);

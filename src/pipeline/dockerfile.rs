@@ -5,20 +5,18 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 use super::cache::Cache;
 use super::cloud::Cloud;
 use super::error::PipelineError;
-use crate::domain::digest::Digest;
+use super::published;
 use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::spec::{BuilderChoice, DockerfileSpec};
 use crate::event::Event;
 use crate::image::append::{self, Images, Stopped};
 use crate::image::known::KnownImages;
-use crate::image::registry::{self, Documents};
 use crate::image::{self, Image, ImageError};
 use crate::services::docker::{BuildRequest, DockerEngine};
 
@@ -157,14 +155,7 @@ impl<F> Sources<'_, F> {
         reference: &ImageReference,
         architecture: Option<Architecture>,
     ) -> Result<Image, String> {
-        let (cloud, reporter) = (self.cloud, self.cloud.reporter());
-        let client =
-            cloud.registry(&reference.repository.registry).await.map_err(|error| error.to_string())?;
-        let read = match cloud.cache() {
-            Some(cache) => registry::read_again(&client, reference, architecture, cache, reporter).await,
-            None => registry::read(&client, reference, architecture, reporter).await,
-        };
-        read.map_err(|error: ImageError| error.to_string())
+        published::read(self.cloud, reference, architecture).await
     }
 
     /// Ends where there is an engine that has the image, and the registry has had its time.
@@ -177,15 +168,5 @@ impl<F> Sources<'_, F> {
         if found.is_none() {
             std::future::pending::<()>().await;
         }
-    }
-}
-
-impl Documents for Cache {
-    fn get(&self, digest: &Digest) -> Option<Bytes> {
-        self.document(digest)
-    }
-
-    fn keep(&self, bytes: &[u8]) {
-        Self::keep(self, bytes);
     }
 }

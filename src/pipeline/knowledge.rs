@@ -5,10 +5,13 @@
 //! know which layers need not be sent; what is remembered spares the reading. Nothing here fails:
 //! not to know only means more work.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
 use super::cloud::Cloud;
+use super::published::Bases;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{Descriptor, Manifest, MediaType};
 use crate::domain::reference::{ImageReference, RepositoryUri};
@@ -25,7 +28,7 @@ const LARGEST_CONFIG: u64 = 4 << 20;
 
 /// The image a function runs, and what was pushed to its repository lately.
 pub(super) async fn of_function(cloud: &Cloud, found: Option<&FoundFunction>) -> KnownImages {
-    let mut known = KnownImages::default();
+    let mut known = nothing(cloud);
     let uri = found.and_then(|found| found.function.resolved_image_uri.as_deref());
     let Some(reference) = uri.and_then(|uri| uri.parse::<ImageReference>().ok()) else { return known };
     if let Some(digest) = reference.digest {
@@ -37,9 +40,14 @@ pub(super) async fn of_function(cloud: &Cloud, found: Option<&FoundFunction>) ->
 
 /// What was pushed to a repository lately.
 pub(super) async fn of_repository(cloud: &Cloud, repository: &RepositoryUri) -> KnownImages {
-    let mut known = KnownImages::default();
+    let mut known = nothing(cloud);
     lately(cloud, &mut known, repository).await;
     known
+}
+
+/// No image of the repository; base images are found when they are needed.
+pub(super) fn nothing(cloud: &Cloud) -> KnownImages {
+    KnownImages::default().reading(Arc::new(Bases(cloud.clone())))
 }
 
 /// Remembers an image that is in a repository.

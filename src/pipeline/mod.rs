@@ -22,6 +22,7 @@ mod plan;
 mod policy;
 mod preflight;
 mod progress;
+mod published;
 pub mod push;
 mod refusal;
 mod replace;

@@ -126,7 +126,7 @@ impl Push<'_> {
         let Descriptor { digest, size, .. } = blob.descriptor;
         let from = match way {
             Way::Mount(from) => Some(from),
-            Way::There(_) | Way::Send | Way::Compress | Way::Make => None,
+            Way::There(_) | Way::Send | Way::Copy(_) | Way::Compress | Way::Make => None,
         };
         let mut uploaded = None;
         let sending = async {

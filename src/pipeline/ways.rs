@@ -112,6 +112,9 @@ fn is_likely_new(blob: &Blob, image: &Image, repository: &RepositoryUri) -> bool
 
 /// The way of a blob that is not there.
 fn as_sent(source: &BlobSource) -> Way {
+    if let Some(from) = source.repository() {
+        return Way::Copy(from);
+    }
     match source.origin() {
         Origin::Stored => Way::Send,
         Origin::Compressed(_) => Way::Compress,

@@ -15,6 +15,7 @@ mod export;
 mod failure;
 mod files;
 mod progress;
+mod published;
 mod push;
 mod transcript;
 
@@ -120,6 +121,15 @@ pub struct EngineImage {
     pub tags: Vec<String>,
 }
 
+/// An image of the engine that is in a registry too.
+#[derive(Clone, Debug)]
+pub struct PublishedImage {
+    /// What it is called there, each name with its digest.
+    pub references: Vec<ImageReference>,
+    /// How many layers it has.
+    pub layers: usize,
+}
+
 /// A connected engine.
 #[derive(Clone, Debug)]
 pub struct DockerEngine {
@@ -186,6 +196,11 @@ impl DockerEngine {
     /// Looks an image up by name or ID; `None` where there is none.
     pub async fn inspect(&self, name: &str) -> Result<Option<EngineImage>, DockerError> {
         export::inspect(&self.docker, name).await
+    }
+
+    /// The images `image` stands on that are in a registry too: those with the most layers first.
+    pub async fn published_below(&self, image: &EngineImage) -> Result<Vec<PublishedImage>, DockerError> {
+        published::below(&self.docker, image).await
     }
 
     /// Whether it may reach what listens on this machine's loopback address, and keeps layers

@@ -1,0 +1,91 @@
+//! Layers of a base image, which its own registry has in the form they are pushed in.
+
+use std::io::Read as _;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::deploy::EngineImage;
+use crate::support::needs_docker;
+use crate::support::python::aws_json;
+use crate::support::registry::{DockerRegistry, skopeo};
+use crate::support::world::World;
+
+fn docker(arguments: &[&str]) {
+    let output = Command::new("docker").args(arguments).env("DOCKER_BUILDKIT", "0").output().unwrap();
+    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A base image that was pushed to `publisher`, and an image that stands on it.
+fn build(world: &World, publisher: &DockerRegistry, name: &str) -> (EngineImage, EngineImage) {
+    let host = publisher.address();
+    let base = EngineImage(format!("{host}/lambdactl-test/{name}:{}", std::process::id()));
+    let mut bytes = Vec::new();
+    // More than is sooner exported than asked for.
+    std::fs::File::open("/dev/urandom").unwrap().take(17 << 20).read_to_end(&mut bytes).unwrap();
+    world.project.write("dependencies", bytes);
+    world.project.write("Dockerfile", "FROM scratch\nCOPY dependencies /opt/dependencies\n");
+    docker(&["build", "--tag", &base.0, world.project.argument()]);
+    docker(&["push", &base.0]);
+    let image = EngineImage(format!("lambdactl-test-{name}:{}", std::process::id()));
+    let dockerfile = format!("FROM {}\nCOPY bootstrap /bootstrap\nENTRYPOINT [\"/bootstrap\"]\n", base.0);
+    world.project.write("Dockerfile", dockerfile);
+    docker(&["build", "--tag", &image.0, world.project.argument()]);
+    (base, image)
+}
+
+/// The digests of the layers an image has in the local cloud.
+fn layers(world: &World) -> Vec<String> {
+    let arguments = ["ecr", "batch-get-image", "--repository-name", "hello", "--image-ids", "imageTag=v1"];
+    let found = aws_json(world.cloud.endpoint(), "us-east-1", &arguments);
+    digests(found["images"][0]["imageManifest"].as_str().unwrap())
+}
+
+fn digests(manifest: &str) -> Vec<String> {
+    let manifest: Value = serde_json::from_str(manifest).unwrap();
+    let layers = manifest["layers"].as_array().unwrap();
+    layers.iter().map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn layers_of_a_base_image_are_copied_from_its_registry_and_not_exported() {
+    if !needs_docker() {
+        return;
+    }
+    let (world, publisher) = (World::new(), DockerRegistry::plain());
+    let (base, image) = build(&world, &publisher, "based");
+    let source = format!("docker:{}", image.0);
+    let pushed = world.sandbox.run([
+        "push",
+        "-v",
+        "--local",
+        "--function",
+        "hello",
+        "--image",
+        &source,
+        "--tag",
+        "v1",
+    ]);
+    let pushed = pushed.expect(0);
+    assert!(pushed.stderr.contains("1 layer of the base can be copied from"), "{pushed}");
+    assert!(pushed.stderr.contains("only what is missing was taken from the engine"), "{pushed}");
+    let published = skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{}", base.0)]);
+    let published = digests(&String::from_utf8(published).unwrap());
+    let layers = layers(&world);
+    assert_eq!((layers.len(), &layers[0]), (2, &published[0]));
+}
+
+#[test]
+fn where_the_registry_of_the_base_is_gone_the_engine_has_all_of_it() {
+    if !needs_docker() {
+        return;
+    }
+    let (world, publisher) = (World::new(), DockerRegistry::plain());
+    let (_base, image) = build(&world, &publisher, "orphan");
+    drop(publisher);
+    let source = format!("docker:{}", image.0);
+    let pushed =
+        world.sandbox.run(["push", "--local", "--function", "hello", "--image", &source, "--tag", "v1"]);
+    pushed.expect(0);
+    assert_eq!(layers(&world).len(), 2);
+}
