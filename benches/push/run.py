@@ -52,6 +52,7 @@ class Registry:
     """docker-registry on loopback, emptied at will, whose log counts requests."""
 
     def __init__(self, directory: Path):
+        directory.mkdir(exist_ok=True)
         self.directory, self.port, self.process = directory, free_port(), None
         self.log = directory / "registry.log"
         config = f"version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {directory}/store\n"
@@ -100,8 +101,11 @@ def layer(path: Path, files: list, size: float, prefix: str):
             total += length
 
 
-def build(directory: Path, megabytes: float, versions: int):
-    """Builds the images NAME:0, NAME:1, …: the same but for a layer of 1 MB at the top."""
+def build(directory: Path, megabytes: float, versions: int, publisher: str | None = None):
+    """Builds the images NAME:0, NAME:1, …: the same but for a layer of 1 MB at the top.
+
+    Where there is a `publisher`, the images stand on one that its registry has.
+    """
     files = [file for root in ("/usr/lib", "/usr/share", "/usr/bin") for file in Path(root).rglob("*")]
     files.sort()
     random.Random(1).shuffle(files)
@@ -116,6 +120,11 @@ def build(directory: Path, megabytes: float, versions: int):
     classic = dict(os.environ, DOCKER_BUILDKIT="0")
     run(["docker", "build", "-q", "-t", f"{NAME}:base", context], env=classic)
     shutil.rmtree(context)
+    base = f"{NAME}:base"
+    if publisher:
+        base = f"{publisher}/{NAME}-base:1"
+        run(["docker", "tag", f"{NAME}:base", base])
+        run(["docker", "push", "-q", base])
     for version in range(versions):
         context = directory / f"app{version}"
         context.mkdir()
@@ -126,7 +135,7 @@ def build(directory: Path, megabytes: float, versions: int):
                 app.write(script.read_bytes()[:20_000])
                 if app.tell() > 1_000_000:
                     break
-        (context / "Dockerfile").write_text(f"FROM {NAME}:base\nCOPY app.py /var/task/\n")
+        (context / "Dockerfile").write_text(f"FROM {base}\nCOPY app.py /var/task/\n")
         run(["docker", "build", "-q", "-t", f"{NAME}:{version}", context], env=classic)
 
 
@@ -262,6 +271,7 @@ def main():
     words.add_argument("--link", type=several, default=["loop", "link"])
     words.add_argument("--case", type=several, default=["cold", "app", "none"])
     words.add_argument("--pushers", type=several, default=["docker", "skopeo", "lambdactl"])
+    words.add_argument("--published-base", action="store_true", help="the base image is in a registry on loopback")
     words.add_argument("--runs", type=int, default=5)
     words.add_argument("--size", type=float, default=282, help="megabytes of the image")
     words.add_argument("--delay", type=float, default=40, help="milliseconds a round trip takes")
@@ -274,9 +284,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix=NAME, dir=os.environ.get("TMPDIR", "/var/tmp")) as directory:
         directory = Path(directory)
         bench = Bench(options, directory)
+        publisher = Registry(directory / "publisher") if options.published_base else None
         medians, everything = {}, {}
         try:
-            build(directory, options.size, versions)
+            if publisher:
+                publisher.empty()
+            build(directory, options.size, versions, publisher and f"127.0.0.1:{publisher.port}")
             if "podman" in options.pushers:
                 for version in range(versions):
                     run(["sh", "-c", f"docker save {NAME}:{version} | podman load -q && podman tag localhost/{NAME}:{version} {NAME}:{version}"])
@@ -287,6 +300,8 @@ def main():
                     everything[f"{link}/{case}"] = results
         finally:
             bench.end()
+            if publisher:
+                publisher.stop()
             forget()
     if options.svg:
         options.svg.write_text(chart.svg(medians))
