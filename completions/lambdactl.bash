@@ -154,7 +154,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__build)
-            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --builder --build-command --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --builder --compression --build-command --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -210,6 +210,13 @@ _lambdactl() {
                     ;;
                 --builder)
                     COMPREPLY=($(compgen -W "auto append engine" -- "${cur}"))
+                    return 0
+                    ;;
+                --compression)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --build-command)
@@ -325,7 +332,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__deploy)
-            opts="-j -q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --build-command --repository --no-create-repository --create-role --dry-run --no-wait --wait-timeout --tag --jobs --fail-fast --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-j -q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --compression --build-command --repository --no-create-repository --create-role --dry-run --no-wait --wait-timeout --tag --jobs --fail-fast --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -450,6 +457,13 @@ _lambdactl() {
                     ;;
                 --builder)
                     COMPREPLY=($(compgen -W "auto append engine" -- "${cur}"))
+                    return 0
+                    ;;
+                --compression)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --build-command)
@@ -1269,7 +1283,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__plan)
-            opts="-q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --build-command --repository --no-create-repository --create-role --exit-code --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --compression --build-command --repository --no-create-repository --create-role --exit-code --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1394,6 +1408,13 @@ _lambdactl() {
                     ;;
                 --builder)
                     COMPREPLY=($(compgen -W "auto append engine" -- "${cur}"))
+                    return 0
+                    ;;
+                --compression)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --build-command)
@@ -1585,7 +1606,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__policy__subcmd__iam)
-            opts="-q -v -h --function --architecture --role --image --context --dockerfile --target --build-arg --builder --build-command --repository --no-create-repository --create-role --invoke --logs --account --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --role --image --context --dockerfile --target --build-arg --builder --compression --build-command --repository --no-create-repository --create-role --invoke --logs --account --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1645,6 +1666,13 @@ _lambdactl() {
                     ;;
                 --builder)
                     COMPREPLY=($(compgen -W "auto append engine" -- "${cur}"))
+                    return 0
+                    ;;
+                --compression)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --build-command)
@@ -1784,7 +1812,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__push)
-            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --builder --build-command --repository --no-create-repository --tag --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --builder --compression --build-command --repository --no-create-repository --tag --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1840,6 +1868,13 @@ _lambdactl() {
                     ;;
                 --builder)
                     COMPREPLY=($(compgen -W "auto append engine" -- "${cur}"))
+                    return 0
+                    ;;
+                --compression)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --build-command)

@@ -80,6 +80,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l build-arg
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
 append\t''
 engine\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l compression -d 'Compress layers that are made here at this level: fast, default, best, or 1 to 9' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l wait-timeout -d 'Wait this long for the function to settle, such as 90s or 5m' -r
@@ -130,6 +131,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l build-arg -
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
 append\t''
 engine\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l compression -d 'Compress layers that are made here at this level: fast, default, best, or 1 to 9' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
@@ -163,6 +165,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l build-arg 
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
 append\t''
 engine\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l compression -d 'Compress layers that are made here at this level: fast, default, best, or 1 to 9' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
@@ -191,6 +194,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l build-arg -
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
 append\t''
 engine\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l compression -d 'Compress layers that are made here at this level: fast, default, best, or 1 to 9' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l tag -d 'Tag the pushed image, besides its digest' -r
@@ -427,6 +431,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_s
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
 append\t''
 engine\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l compression -d 'Compress layers that are made here at this level: fast, default, best, or 1 to 9' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand policy; and __fish_seen_subcommand_from iam" -l account -d 'Make the policy for this account [default: the caller\'s]' -r

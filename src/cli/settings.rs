@@ -11,6 +11,7 @@ use crate::config::{
     BuildSettings, EnvironmentVerbs, FunctionSettings, ImageSettings, Overrides, RepositorySettings,
     Settings, rules,
 };
+use crate::domain::compression::CompressionLevel;
 use crate::domain::function::FunctionName;
 use crate::domain::image_source::ImageSource;
 use crate::domain::platform::Architecture;
@@ -170,6 +171,15 @@ pub(super) struct ImageArguments {
     #[arg(value_parser = builders())]
     builder: Option<BuilderChoice>,
 
+    /// Compress layers that are made here at this level: fast, default, best, or 1 to 9
+    ///
+    /// A higher level takes longer and makes less to send. The same level gives the same digests
+    /// on every machine, and another level gives others; but a layer that the repository has at
+    /// whatever level is not made again. Layers that come compressed stay as they are.
+    #[arg(long, value_name = "LEVEL", env = "LAMBDACTL_COMPRESSION", hide_env_values = true)]
+    #[arg(value_parser = str::parse::<CompressionLevel>, value_hint = ValueHint::Other)]
+    compression: Option<CompressionLevel>,
+
     /// Run this program before the image is built, in the directory of the configuration
     #[arg(long, value_name = "WORD,…", env = "LAMBDACTL_BUILD_COMMAND", hide_env_values = true)]
     #[arg(allow_hyphen_values = true, value_hint = ValueHint::Other)]
@@ -277,6 +287,7 @@ impl ImageArguments {
             target: self.target.clone(),
             args,
             builder: self.builder,
+            compression: self.compression,
             ..ImageSettings::default()
         };
         Ok((image, BuildSettings { command: lists::words(&self.build_command) }))
@@ -343,6 +354,7 @@ mod tests {
             "--target=t",
             "--build-arg=K=1,2",
             "--builder=append",
+            "--compression=best",
             "--build-command=make,all",
             "--repository=repo",
             "--no-create-repository",
@@ -373,6 +385,7 @@ mod tests {
         assert_eq!(image.dockerfile, Some("d".into()));
         assert_eq!(image.args["K"].expose(), "1,2");
         assert_eq!(image.builder, Some(BuilderChoice::Append));
+        assert_eq!(image.compression, Some(CompressionLevel::BEST));
         assert_eq!(all.settings.build.command, Some(vec!["make".to_owned(), "all".to_owned()]));
         assert!(matches!(all.settings.repository.location, Some(RepositoryLocation::Name(_))));
         assert_eq!(all.settings.repository.create, Some(false));

@@ -132,6 +132,19 @@ impl<'a> Table<'a> {
         rule(number).map(Some).map_err(|problem| self.complain(key, value.span(), problem.to_string()))
     }
 
+    /// A text that `rule` accepts, or a whole number that `number` accepts.
+    pub(super) fn text_or_integer<T, E: ToString>(
+        &self,
+        key: &str,
+        rule: impl FnOnce(&str) -> Result<T, E>,
+        number: impl FnOnce(i64) -> Result<T, E>,
+    ) -> Result<Option<T>, ConfigError> {
+        match self.get(key) {
+            Some(value) if value.get_ref().as_integer().is_some() => self.integer(key, number),
+            _ => self.text(key, rule),
+        }
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(None) };

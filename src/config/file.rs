@@ -11,6 +11,7 @@ use super::error::ConfigError;
 use super::image::within;
 use super::rules;
 use super::settings::{BuildSettings, FunctionSettings, ImageSettings, RepositorySettings, Settings};
+use crate::domain::compression::CompressionLevel;
 use crate::domain::platform::Architecture;
 use crate::domain::secret::Secret;
 use crate::domain::spec::{BaseImage, BuilderChoice, FileMapping, ImageConfigSpec};
@@ -40,6 +41,7 @@ const IMAGE: &[&str] = &[
     "target",
     "args",
     "builder",
+    "compression",
     "base",
     "files",
     "entry_point",
@@ -176,6 +178,11 @@ fn image(table: &Table<'_>, directory: &Path) -> Result<ImageSettings, ConfigErr
         target: table.text("target", any)?,
         args: secrets(table.strings("args", anything)?),
         builder: table.text("builder", str::parse::<BuilderChoice>)?,
+        compression: table.text_or_integer(
+            "compression",
+            str::parse::<CompressionLevel>,
+            CompressionLevel::of_number,
+        )?,
         base,
         files: files.transpose()?,
         entry_point: table.words("entry_point")?,
@@ -233,6 +240,7 @@ mod tests {
             dockerfile = "Dockerfile"
             target = "prod"
             args = { RUST_VERSION = "1.95" }
+            compression = "best"
             [repository]
             name = "hello"
             create = true

@@ -70,6 +70,7 @@ pub fn resolve(
             .map(RepositoryLocation::Name)
             .map_err(|source| ConfigError::DefaultRepositoryName { source })?,
     };
+    let compression = settings.image.compression.unwrap_or_default();
     let function = settings.function;
     Ok(DeploySpec {
         directory,
@@ -87,6 +88,7 @@ pub fn resolve(
         },
         build_command,
         image,
+        compression,
         repository: RepositorySpec {
             location: repository,
             create: settings.repository.create.unwrap_or(true),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::domain::compression::CompressionLevel;
 use crate::domain::function::FunctionName;
 use crate::domain::platform::Architecture;
 use crate::domain::secret::Secret;
@@ -69,6 +70,8 @@ pub struct ImageSettings {
     pub args: BTreeMap<String, Secret>,
     /// Who builds the Dockerfile.
     pub builder: Option<BuilderChoice>,
+    /// How hard layers are compressed, whatever the image comes from.
+    pub compression: Option<CompressionLevel>,
     /// What an assembled image starts from.
     pub base: Option<BaseImage>,
     /// Its files.
@@ -127,6 +130,7 @@ impl Settings {
         replace(&mut lower.target, &above.target);
         merge(&mut lower.args, &above.args);
         replace(&mut lower.builder, &above.builder);
+        replace(&mut lower.compression, &above.compression);
         replace(&mut lower.base, &above.base);
         replace(&mut lower.files, &above.files);
         replace(&mut lower.entry_point, &above.entry_point);

@@ -6,6 +6,7 @@
 
 pub mod arn;
 pub mod caller_policy;
+pub mod compression;
 pub mod denial;
 pub mod diagnosis;
 pub mod digest;

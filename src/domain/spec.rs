@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::arn::Arn;
+use super::compression::CompressionLevel;
 use super::function::{FunctionName, ImageOverrides};
 use super::image_source::ImageSource;
 use super::platform::Architecture;
@@ -25,6 +26,8 @@ pub struct DeploySpec {
     pub build_command: Option<Vec<String>>,
     /// Where the image comes from.
     pub image: ImageSpec,
+    /// How hard layers that are made here are compressed.
+    pub compression: CompressionLevel,
     /// Where the image goes.
     pub repository: RepositorySpec,
 }

@@ -21,6 +21,7 @@ use super::gzip::Compression;
 use super::resolve::{self, Blobs, Found, Request};
 use super::work::{Observed, Progress, Stop, blocking};
 use super::{Image, ImageError};
+use crate::domain::compression::CompressionLevel;
 use crate::domain::image_source::ArchiveFile;
 use crate::domain::manifest::{Descriptor, ImageIndex};
 use crate::domain::platform::Architecture;
@@ -32,24 +33,39 @@ pub async fn read(
     architecture: Option<Architecture>,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
+    read_at(file, architecture, CompressionLevel::default(), reporter).await
+}
+
+/// The same as [`read`], where layers that are not compressed are compressed at `level`.
+pub async fn read_at(
+    file: &ArchiveFile,
+    architecture: Option<Architecture>,
+    level: CompressionLevel,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
+    let expected = Expected::nothing(level);
     let entries = match file {
         ArchiveFile::StandardInput => {
             let name = "archive:-".to_owned();
             // Read on the blocking thread itself: the async standard input would be read ahead.
-            entries(name, None, Expected::default(), reporter, || Ok(io::stdin().lock())).await?
+            entries(name, None, expected, reporter, || Ok(io::stdin().lock())).await?
         }
-        ArchiveFile::Path(path) => read_file(path, reporter).await?,
+        ArchiveFile::Path(path) => read_file(path, expected, reporter).await?,
     };
-    image(entries, architecture, reporter).await
+    image(entries, architecture, level, reporter).await
 }
 
-async fn read_file(path: &Path, reporter: &SharedReporter) -> Result<Entries, ImageError> {
+async fn read_file(
+    path: &Path,
+    expected: Expected,
+    reporter: &SharedReporter,
+) -> Result<Entries, ImageError> {
     let name = format!("archive:{}", path.display());
     let unreadable = |source| ImageError::Read { what: path.display().to_string(), source };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let total = file.metadata().map_err(unreadable)?;
     let total = total.is_file().then_some(total.len());
-    entries(name, total, Expected::default(), reporter, || Ok(file)).await
+    entries(name, total, expected, reporter, || Ok(file)).await
 }
 
 /// Reads an archive as it streams by; it is never held in memory nor read twice.
@@ -70,9 +86,9 @@ pub(super) async fn read_missing(
     expected: Expected,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
-    let bridge = SyncIoBridge::new(stream);
+    let (bridge, level) = (SyncIoBridge::new(stream), expected.compression());
     let entries = entries(name.to_owned(), None, expected, reporter, || Ok(bridge)).await?;
-    image(entries, architecture, reporter).await
+    image(entries, architecture, level, reporter).await
 }
 
 async fn entries<R: Read>(
@@ -118,10 +134,11 @@ fn read_entries(
 async fn image(
     entries: Entries,
     architecture: Option<Architecture>,
+    level: CompressionLevel,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
     let name = entries.name.clone();
-    let request = Request { name: &name, architecture, reporter };
+    let request = Request { name: &name, architecture, level, reporter };
     if let Some(Entry::Small(bytes)) = entries.get("index.json") {
         let index: ImageIndex = resolve::parse(&name, "index.json", bytes)?;
         let index = resolve::named(&name, &index, None)?;

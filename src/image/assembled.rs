@@ -88,10 +88,10 @@ async fn layer(
             return Ok(Some(FileLayer { layer: layer.clone(), contents }));
         }
     }
-    let reporter = reporter.clone();
+    let (reporter, level) = (reporter.clone(), known.compression());
     blocking(move |stop| {
         let mut progress = Progress::new("compressing", Some(files.size()), &reporter);
-        files.write(epoch, &mut progress, &stop).map(Some)
+        files.write(epoch, level, &mut progress, &stop).map(Some)
     })
     .await
 }

@@ -18,9 +18,10 @@ pub(super) const BLOCK: usize = 1 << 20;
 /// How far back deflate can point.
 const WINDOW: usize = 32 << 10;
 
-/// What one block may grow by at most: deflate stores what does not get smaller, with five bytes
-/// for each 64 KiB or less.
-const MARGIN: usize = 32 << 10;
+/// What one block may grow by at most. Deflate stores what does not get smaller, with five bytes
+/// for each 64 KiB or less; but the lowest level has a code of nine bits for half of all bytes and
+/// stores nothing.
+const MARGIN: usize = BLOCK / 8 + (32 << 10);
 
 /// A block to be compressed.
 pub(super) struct Block {

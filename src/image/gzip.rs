@@ -16,10 +16,11 @@ use sha2::{Digest as _, Sha256};
 use super::deflate::{self, BLOCK, Block, Pending};
 use super::spool::Spool;
 use super::{BlobSource, Origin};
+use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::{Descriptor, MediaType};
 
-/// The level of every layer made here. Another level gives other digests, so that every layer
+/// The level of every layer made here for which nobody wants another. Another level gives other digests, so that every layer
 /// of every user is sent again: change it for a good reason only.
 ///
 /// With this implementation levels 5 and 6 differ by less than 0.2 % in size, and 5 is a fifth
@@ -60,6 +61,7 @@ pub struct LayerWriter {
     /// Blocks being compressed, the oldest first.
     pending: VecDeque<Pending>,
     spool: Spool,
+    level: u32,
     origin: fn(u64) -> Origin,
 }
 
@@ -76,6 +78,7 @@ impl LayerWriter {
             before: None,
             pending: VecDeque::new(),
             spool,
+            level: LEVEL,
             origin: Origin::Compressed,
         })
     }
@@ -83,6 +86,16 @@ impl LayerWriter {
     /// Starts a layer that is made of files.
     pub fn create_of_files() -> io::Result<Self> {
         Ok(Self { origin: Origin::Made, ..Self::create()? })
+    }
+
+    /// Compresses at another level than most; to be said before anything is written.
+    #[must_use]
+    pub fn at(self, level: CompressionLevel) -> Self {
+        let level = match level {
+            CompressionLevel::Default => LEVEL,
+            CompressionLevel::Level(level) => level.into(),
+        };
+        Self { level, ..self }
     }
 
     /// Ends the layer.
@@ -112,7 +125,7 @@ impl LayerWriter {
             bytes: bytes.clone(),
             before,
             is_last,
-            level: LEVEL,
+            level: self.level,
         }));
         // Meanwhile on this thread.
         self.hasher.update(bytes.as_slice());
@@ -207,7 +220,11 @@ mod tests {
     use super::*;
 
     fn compress(bytes: &[u8], step: usize) -> GzipLayer {
-        let mut writer = LayerWriter::create().unwrap();
+        compress_at(CompressionLevel::Default, bytes, step)
+    }
+
+    fn compress_at(level: CompressionLevel, bytes: &[u8], step: usize) -> GzipLayer {
+        let mut writer = LayerWriter::create().unwrap().at(level);
         for chunk in bytes.chunks(step) {
             writer.write_all(chunk).unwrap();
         }
@@ -255,6 +272,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn every_level_gives_its_own_bytes_however_they_come_and_the_content_stays() {
+        let input = sample(3 * BLOCK + 4711);
+        let mut sizes = Vec::new();
+        for level in (1..=9).map(CompressionLevel::Level) {
+            let whole = compress_at(level, &input, input.len());
+            assert_eq!(compress_at(level, &input, 31_337).digest, whole.digest, "{level}");
+            assert_eq!(whole.diff_id, DiffId(Digest::of(&input)));
+            let mut back = Vec::new();
+            MultiGzDecoder::new(bytes(&whole).await.as_slice()).read_to_end(&mut back).unwrap();
+            assert!(back == input, "{level}");
+            sizes.push(whole.size);
+        }
+        assert!(sizes[8] <= sizes[4] && sizes[4] < sizes[0], "{sizes:?}");
+        let default = compress(&input, 10_000).digest;
+        assert_eq!(
+            compress_at(CompressionLevel::Level(LEVEL.try_into().unwrap()), &input, 10_000).digest,
+            default
+        );
+    }
+
+    #[tokio::test]
     async fn layers_made_at_the_same_time_do_not_change_each_other() {
         let input = Arc::new(sample(4 * BLOCK + 99));
         let alone = compress(&input, 10_000).digest;
@@ -279,6 +317,12 @@ mod tests {
             })
             .collect();
         assert!(compress(&noise, 100_000).size < noise.len() as u64 + 2048);
+        // The lowest level makes them larger, and still gives all of them back.
+        for level in (1..=9).map(CompressionLevel::Level) {
+            let layer = compress_at(level, &noise, 100_000);
+            assert_eq!(layer.diff_id, DiffId(Digest::of(&noise)));
+            assert!(layer.size < noise.len() as u64 * 9 / 8 + 2048, "{level}: {}", layer.size);
+        }
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::gzip::GzipLayer;
 use super::{BlobSource, Image, Layer};
+use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
@@ -25,6 +26,7 @@ pub struct KnownImages {
     images: Vec<Image>,
     made: Option<UnboundedSender<GzipLayer>>,
     published: Option<Arc<dyn Published>>,
+    compression: CompressionLevel,
 }
 
 /// Reads images that are in some registry, such as those that others build upon.
@@ -41,6 +43,7 @@ pub trait Published: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug, Default)]
 pub struct KnownLayers {
     layers: HashMap<DiffId, GzipLayer>,
+    compression: CompressionLevel,
 }
 
 impl KnownImages {
@@ -65,6 +68,17 @@ impl KnownImages {
 
     pub(super) fn published(&self) -> Option<&dyn Published> {
         self.published.as_deref()
+    }
+
+    /// Has layers that nobody knows compressed at this level. Those that are known have whatever
+    /// level they have: what is in them is the same.
+    #[must_use]
+    pub fn compressing(self, compression: CompressionLevel) -> Self {
+        Self { compression, ..self }
+    }
+
+    pub(super) fn compression(&self) -> CompressionLevel {
+        self.compression
     }
 
     pub(super) fn made(&self) -> Option<UnboundedSender<GzipLayer>> {
@@ -124,7 +138,7 @@ impl KnownImages {
 
     /// The layers among `wanted` that the registry has.
     pub(super) async fn layers(&self, wanted: &[DiffId]) -> KnownLayers {
-        let mut known = KnownLayers::default();
+        let mut known = KnownLayers { compression: self.compression, ..KnownLayers::default() };
         for image in &self.images {
             let diff_ids = image.config.diff_ids().unwrap_or_default();
             let is_new = |diff_id: &DiffId| wanted.contains(diff_id) && !known.layers.contains_key(diff_id);
@@ -177,6 +191,11 @@ impl KnownLayers {
         self.layers.get(diff_id)
     }
 
+    /// At which level the others are to be compressed.
+    pub(super) fn compression(&self) -> CompressionLevel {
+        self.compression
+    }
+
     /// What tells that a layer is in the registry.
     pub(super) fn known_by(&self, diff_id: &DiffId) -> Option<KnownBy> {
         match &self.get(diff_id)?.source {
@@ -187,7 +206,8 @@ impl KnownLayers {
 
     #[cfg(test)]
     pub(super) fn of(layers: impl IntoIterator<Item = GzipLayer>) -> Self {
-        Self { layers: layers.into_iter().map(|layer| (layer.diff_id, layer)).collect() }
+        let layers = layers.into_iter().map(|layer| (layer.diff_id, layer)).collect();
+        Self { layers, ..Self::default() }
     }
 
     /// All of them.

@@ -20,6 +20,7 @@ use super::elf::{HEADER, Machine};
 use super::gzip::{GzipLayer, LayerWriter};
 use super::spool::spool_error;
 use super::work::{Observed, Progress, Stop};
+use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::spec::FileMapping;
 
@@ -177,10 +178,11 @@ impl LayerFiles {
     pub(super) fn write(
         &self,
         mtime: u64,
+        level: CompressionLevel,
         progress: &mut Progress,
         stop: &Stop,
     ) -> Result<FileLayer, ImageError> {
-        let writer = LayerWriter::create_of_files().map_err(spool_error)?;
+        let writer = LayerWriter::create_of_files().map_err(spool_error)?.at(level);
         let (writer, contents) = self.pack(writer, mtime, progress, stop)?;
         Ok(FileLayer { layer: writer.finish().map_err(spool_error)?, contents })
     }

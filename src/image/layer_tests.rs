@@ -17,7 +17,7 @@ fn mapping(from: &Path, to: &str) -> FileMapping {
 fn write(mappings: &[FileMapping], mtime: u64) -> Result<FileLayer, ImageError> {
     let reporter: SharedReporter = Arc::new(Silent);
     let mut progress = Progress::new("compressing", None, &reporter);
-    LayerFiles::collect(mappings)?.write(mtime, &mut progress, &Stop::default())
+    LayerFiles::collect(mappings)?.write(mtime, CompressionLevel::default(), &mut progress, &Stop::default())
 }
 
 /// One line an entry: kind, mode, owner, time, name, and where a link points.

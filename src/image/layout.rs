@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::resolve::{self, Blobs, Found, Request};
 use super::seal::damaged;
 use super::{BlobSource, Image, ImageError};
+use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{Descriptor, ImageIndex};
 use crate::domain::platform::Architecture;
@@ -27,6 +28,17 @@ pub async fn read(
     architecture: Option<Architecture>,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
+    read_at(directory, tag, architecture, CompressionLevel::default(), reporter).await
+}
+
+/// The same as [`read`], where layers that are not compressed with gzip are, at `level`.
+pub async fn read_at(
+    directory: &Path,
+    tag: Option<&Tag>,
+    architecture: Option<Architecture>,
+    level: CompressionLevel,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
     let name = format!("oci:{}", directory.display());
     let path = directory.join("index.json");
     let index = match tokio::fs::read(&path).await {
@@ -38,7 +50,7 @@ pub async fn read(
     };
     let index = resolve::named(&name, &index, tag)?;
     let blobs = LayoutBlobs { name: name.clone(), directory: directory.join("blobs").join("sha256") };
-    resolve::open_index(&blobs, &index, Request { name: &name, architecture, reporter }).await
+    resolve::open_index(&blobs, &index, Request { name: &name, architecture, level, reporter }).await
 }
 
 fn not_a_layout(name: &str) -> ImageError {

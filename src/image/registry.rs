@@ -9,6 +9,7 @@ use super::layout::LARGEST_DOCUMENT;
 use super::resolve::{self, Blobs, Found, Request};
 use super::seal::{self, damaged};
 use super::{BlobSource, Image, ImageError, Layer};
+use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{Descriptor, ImageConfig, Manifest, MediaType};
 use crate::domain::platform::Architecture;
@@ -32,7 +33,8 @@ pub async fn read(
     let descriptor =
         Descriptor::new(manifest.media_type.clone(), manifest.digest, manifest.bytes.len() as u64);
     let blobs = RegistryBlobs { name: &name, client, repository, documents: None, first: Some(manifest) };
-    resolve::open(&blobs, descriptor, Request { name: &name, architecture, reporter }).await
+    let level = CompressionLevel::default();
+    resolve::open(&blobs, descriptor, Request { name: &name, architecture, level, reporter }).await
 }
 
 /// Manifests and configurations that were read before, by their digests.
@@ -73,7 +75,8 @@ pub async fn read_again(
             descriptor
         }
     };
-    resolve::open(&blobs, descriptor, Request { name: &name, architecture, reporter }).await
+    let level = CompressionLevel::default();
+    resolve::open(&blobs, descriptor, Request { name: &name, architecture, level, reporter }).await
 }
 
 /// The media type of a manifest or index, where only its bytes are there.

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::gzip::Compression;
 use super::seal::{self, Stored, damaged};
 use super::{BlobSource, Image, ImageError, Layer};
+use crate::domain::compression::CompressionLevel;
 use crate::domain::manifest::{Descriptor, ImageIndex, Manifest, MediaType};
 use crate::domain::platform::Architecture;
 use crate::domain::reference::Tag;
@@ -46,6 +47,8 @@ pub(super) enum Found {
 pub(super) struct Request<'a> {
     pub(super) name: &'a str,
     pub(super) architecture: Option<Architecture>,
+    /// At which level layers are compressed that have to be converted.
+    pub(super) level: CompressionLevel,
     pub(super) reporter: &'a SharedReporter,
 }
 
@@ -124,7 +127,7 @@ async fn open_manifest(
         let media_type = media_type.clone();
         return Ok(Image { manifest_bytes: bytes, manifest, media_type, config_bytes, config, layers });
     }
-    seal::rebuild(name, config_bytes, config, stored, request.reporter).await
+    seal::rebuild(name, config_bytes, config, stored, request.level, request.reporter).await
 }
 
 /// Chooses the entry for the function's platform: the only one, or this machine's where nobody
@@ -222,7 +225,11 @@ mod tests {
 
     fn chosen(index: &ImageIndex, architecture: Option<Architecture>) -> Result<Digest, ImageError> {
         let reporter: SharedReporter = Arc::new(Silent);
-        choose(index, Request { name: "image", architecture, reporter: &reporter }).map(|entry| entry.digest)
+        choose(
+            index,
+            Request { name: "image", architecture, level: CompressionLevel::default(), reporter: &reporter },
+        )
+        .map(|entry| entry.digest)
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::gzip::{Compression, GzipLayer, LayerWriter};
 use super::spool::spool_error;
 use super::work::{Observed, Progress, blocking};
 use super::{BlobSource, Image, ImageError, Layer};
+use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::{Descriptor, ImageConfig, Manifest, MediaType};
 use crate::domain::platform::Architecture;
@@ -65,13 +66,14 @@ pub(super) async fn rebuild(
     config_bytes: Bytes,
     config: ImageConfig,
     stored: Vec<Stored>,
+    level: CompressionLevel,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
     let diff_ids = diff_ids(name, &config, stored.len())?;
     let conversions: Vec<_> = stored
         .into_iter()
         .zip(diff_ids)
-        .map(|(stored, diff_id)| gzip(name.to_owned(), stored, diff_id, reporter.clone()))
+        .map(|(stored, diff_id)| gzip(name.to_owned(), stored, diff_id, level, reporter.clone()))
         .collect();
     let layers: Vec<Layer> = stream::iter(conversions).buffered(CONVERSIONS).try_collect().await?;
     Ok(oci_image(config_bytes, config, layers))
@@ -102,6 +104,7 @@ async fn gzip(
     name: String,
     stored: Stored,
     diff_id: DiffId,
+    level: CompressionLevel,
     reporter: SharedReporter,
 ) -> Result<Layer, ImageError> {
     let layer = match stored {
@@ -110,7 +113,8 @@ async fn gzip(
             return Ok(Layer { descriptor, source });
         }
         Stored::Blob { compression, digest, source, .. } => {
-            convert(&format!("{name} layer {}", digest.short()), compression, &source, &reporter).await?
+            convert(&format!("{name} layer {}", digest.short()), compression, &source, level, &reporter)
+                .await?
         }
         Stored::Compressed(layer) => layer,
     };
@@ -121,11 +125,12 @@ async fn gzip(
     Ok(Layer { descriptor: layer.descriptor(), source: layer.source })
 }
 
-/// Reads a layer and compresses it with gzip.
+/// Reads a layer and compresses it with gzip, at `level`.
 pub(super) async fn convert(
     what: &str,
     compression: Compression,
     source: &BlobSource,
+    level: CompressionLevel,
     reporter: &SharedReporter,
 ) -> Result<GzipLayer, ImageError> {
     let read_error = |what: String| move |source| ImageError::Read { what: what.clone(), source };
@@ -135,7 +140,7 @@ pub(super) async fn convert(
     blocking(move |stop| {
         let mut progress = Progress::new("compressing", None, &reporter);
         let mut input = input;
-        let mut layer = LayerWriter::create().map_err(spool_error)?;
+        let mut layer = LayerWriter::create().map_err(spool_error)?.at(level);
         let decoder = compression.decoder(&mut input).map_err(&unreadable)?;
         let mut decoder = Observed { inner: decoder, progress: &mut progress, stop: &stop };
         copy(&mut decoder, &mut layer, &unreadable)?;

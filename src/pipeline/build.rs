@@ -9,6 +9,7 @@ use tokio::process::Command;
 use super::cloud::Cloud;
 use super::dockerfile;
 use super::error::PipelineError;
+use crate::domain::compression::CompressionLevel;
 use crate::domain::image_source::ImageSource;
 use crate::domain::plan::Step;
 use crate::domain::platform::Architecture;
@@ -66,11 +67,12 @@ async fn make(
     architecture: Option<Architecture>,
     knowing: impl Future<Output = KnownImages> + Send,
 ) -> Result<Image, PipelineError> {
-    let reporter = cloud.reporter();
+    let (reporter, level) = (cloud.reporter(), spec.compression);
+    let knowing = async { knowing.await.compressing(level) };
     match &spec.image {
         ImageSpec::Dockerfile(spec) => dockerfile::build(cloud, spec, architecture, knowing).await,
         ImageSpec::Assembled(assembled) => {
-            let (base, known) = tokio::join!(base(cloud, assembled, architecture), knowing);
+            let (base, known) = tokio::join!(base(cloud, assembled, architecture, level), knowing);
             Ok(image::assembled::assemble(assembled, base?, architecture, &known, reporter).await?)
         }
         ImageSpec::Existing(ImageSource::Engine(name)) => {
@@ -78,10 +80,10 @@ async fn make(
             Ok(image::engine::read(&engine?, name, architecture, &known, reporter).await?)
         }
         ImageSpec::Existing(ImageSource::Layout { directory, tag }) => {
-            Ok(image::layout::read(directory, tag.as_ref(), architecture, reporter).await?)
+            Ok(image::layout::read_at(directory, tag.as_ref(), architecture, level, reporter).await?)
         }
         ImageSpec::Existing(ImageSource::Archive(file)) => {
-            Ok(image::archive::read(file, architecture, reporter).await?)
+            Ok(image::archive::read_at(file, architecture, level, reporter).await?)
         }
         ImageSpec::Existing(ImageSource::Registry(reference)) => {
             from_registry(cloud, reference, architecture).await
@@ -93,12 +95,13 @@ async fn base(
     cloud: &Cloud,
     assembled: &AssembledSpec,
     architecture: Option<Architecture>,
+    level: CompressionLevel,
 ) -> Result<Option<Image>, PipelineError> {
     match &assembled.base {
         BaseImage::Scratch => Ok(None),
         BaseImage::Layout { directory, tag } => {
-            let base = image::layout::read(directory, tag.as_ref(), architecture, cloud.reporter()).await?;
-            Ok(Some(base))
+            let (tag, reporter) = (tag.as_ref(), cloud.reporter());
+            Ok(Some(image::layout::read_at(directory, tag, architecture, level, reporter).await?))
         }
         BaseImage::Registry(reference) => from_registry(cloud, reference, architecture).await.map(Some),
     }

@@ -8,6 +8,7 @@ use tar::{Builder, EntryType};
 
 use super::content::Content;
 use super::tree::{Kind, Node, Place, text};
+use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::DiffId;
 use crate::image::ImageError;
 use crate::image::gzip::{GzipLayer, LayerWriter};
@@ -20,10 +21,11 @@ use crate::image::work::{Observed, Progress, Stop};
 pub(super) fn write(
     nodes: &BTreeMap<Place, Node>,
     mtime: u64,
+    level: CompressionLevel,
     progress: &mut Progress,
     stop: &Stop,
 ) -> Result<GzipLayer, ImageError> {
-    let writer = LayerWriter::create_of_files().map_err(spool_error)?;
+    let writer = LayerWriter::create_of_files().map_err(spool_error)?.at(level);
     pack(nodes, writer, mtime, progress, stop)?.finish().map_err(spool_error)
 }
 

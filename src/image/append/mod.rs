@@ -188,6 +188,7 @@ async fn layers(
         diff_ids.iter().map(|diff_id| known.get(diff_id).cloned()).collect()
     };
     let (finished, reporter, made) = (finished.clone(), reporter.clone(), known.made());
+    let level = known.compression();
     blocking(move |stop| {
         let there = || there.iter().cloned().chain(std::iter::repeat(None));
         let missing = finished.layers().zip(there()).filter(|(_, there)| there.is_none());
@@ -196,7 +197,7 @@ async fn layers(
         let layers = finished.layers().zip(there()).map(|(nodes, there)| match there {
             Some(layer) => Ok(layer),
             None => {
-                let layer = layer::write(nodes, 0, &mut progress, &stop)?;
+                let layer = layer::write(nodes, 0, level, &mut progress, &stop)?;
                 if let Some(made) = made.as_ref().filter(|_| layer.size > SMALL) {
                     // Whoever sends layers early may have given up.
                     let _ = made.send(layer.clone());

@@ -32,7 +32,7 @@ pub(super) async fn image(
     let (config_bytes, item) = choose(entries, &items, request)?;
     let config = seal::config(request.name, &config_bytes, request.architecture)?;
     let stored = item.layers.iter().map(|path| layer(entries, path)).collect::<Result<_, _>>()?;
-    seal::rebuild(request.name, config_bytes, config, stored, request.reporter).await
+    seal::rebuild(request.name, config_bytes, config, stored, request.level, request.reporter).await
 }
 
 fn choose<'a>(

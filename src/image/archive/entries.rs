@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tar::{Archive, EntryType};
 
 use super::expected::Expected;
+use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::image::ImageError;
@@ -87,7 +88,7 @@ pub(super) fn read(name: &str, input: impl Read, expected: &Expected) -> Result<
                     Some(known) => known,
                     None => {
                         let size = entry.size();
-                        match put_aside(&mut entry, size, &unreadable)? {
+                        match put_aside(&mut entry, size, expected.compression(), &unreadable)? {
                             Entry::Tar(layer) => expected.instead_of(&layer.diff_id).unwrap_or_else(|| {
                                 expected.announce(&layer);
                                 Entry::Tar(layer)
@@ -120,6 +121,7 @@ pub(super) fn read(name: &str, input: impl Read, expected: &Expected) -> Result<
 fn put_aside(
     entry: &mut impl Read,
     size: u64,
+    level: CompressionLevel,
     unreadable: &impl Fn(io::Error) -> ImageError,
 ) -> Result<Entry, ImageError> {
     let mut start = Vec::new();
@@ -128,7 +130,7 @@ fn put_aside(
     let is_tar = compression == Compression::None && looks_like_tar(&start);
     let mut whole = start.as_slice().chain(entry);
     if is_tar {
-        let mut layer = LayerWriter::create().map_err(spool_error)?;
+        let mut layer = LayerWriter::create().map_err(spool_error)?.at(level);
         copy(&mut whole, &mut layer, unreadable)?;
         return Ok(Entry::Tar(layer.finish().map_err(spool_error)?));
     }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::entries::Entry;
+use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::{DiffId, Digest};
 use crate::image::gzip::{Compression, GzipLayer};
 use crate::image::known::KnownLayers;
@@ -24,6 +25,8 @@ pub(in crate::image) struct Expected {
     known: KnownLayers,
     paths: HashMap<String, Entry>,
     made: Option<UnboundedSender<GzipLayer>>,
+    /// At which level the other layers are compressed.
+    compression: CompressionLevel,
 }
 
 impl Expected {
@@ -43,7 +46,17 @@ impl Expected {
                 paths.insert(format!("{}/layer.tar", id.hex()), Entry::Tar(layer.clone()));
             }
         }
-        Self { known, paths, made: None }
+        let compression = known.compression();
+        Self { known, paths, made: None, compression }
+    }
+
+    /// Expects nothing, and has every layer that is not compressed compressed at this level.
+    pub(super) fn nothing(compression: CompressionLevel) -> Self {
+        Self { compression, ..Self::default() }
+    }
+
+    pub(super) fn compression(&self) -> CompressionLevel {
+        self.compression
     }
 
     /// Announces each layer that had to be made.

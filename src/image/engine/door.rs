@@ -60,19 +60,19 @@ pub(super) async fn take(
     let config_bytes = read(config.ok_or("the engine sent no configuration")?).await?;
     let say = |error: ImageError| error.to_string();
     let config = seal::config(name, &config_bytes, architecture).map_err(say)?;
-    let mut stored = Vec::new();
+    let (level, mut stored) = (known.compression(), Vec::new());
     for (diff_id, descriptor) in found.diff_ids.iter().zip(&manifest.layers) {
         let layer = match (known.get(diff_id), received.blobs.get(&descriptor.digest)) {
             (Some(known), _) => known.clone(),
             (None, Some(blob)) => {
                 let what = format!("{name} layer {}", diff_id.0.short());
-                seal::convert(&what, Compression::Gzip, &blob.source, reporter).await.map_err(say)?
+                seal::convert(&what, Compression::Gzip, &blob.source, level, reporter).await.map_err(say)?
             }
             (None, None) => return Err(format!("the engine kept layer {} to itself", diff_id.0.short())),
         };
         stored.push(Stored::Compressed(layer));
     }
-    seal::rebuild(name, config_bytes, config, stored, reporter).await.map_err(say)
+    seal::rebuild(name, config_bytes, config, stored, level, reporter).await.map_err(say)
 }
 
 async fn read(blob: &Spooled) -> Result<Bytes, String> {

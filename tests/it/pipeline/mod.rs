@@ -77,6 +77,7 @@ impl Stage {
 
 fn spec(directory: &Path) -> DeploySpec {
     DeploySpec {
+        compression: Default::default(),
         directory: directory.to_owned(),
         function: FunctionSpec {
             name: "hello".parse().unwrap(),

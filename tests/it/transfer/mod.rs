@@ -2,5 +2,6 @@
 
 mod early;
 mod faulty;
+mod level;
 mod planned;
 mod space;

@@ -30,7 +30,7 @@ fn with_a_small_disk(world: &World, directory: &Path, used: &str, variable: &str
 }
 
 /// Bytes that do not get smaller.
-fn noise(length: usize) -> Vec<u8> {
+pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let words = std::iter::repeat_with(|| {
         state ^= state << 13;
