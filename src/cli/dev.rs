@@ -52,8 +52,12 @@ pub(super) struct DevArguments {
 }
 
 /// As short as a state can be and still be seen: nobody here waits for AWS.
-const DELAYS: Delays =
-    Delays { create: Duration::from_millis(100), update: Duration::from_millis(50), role: Duration::ZERO };
+const DELAYS: Delays = Delays {
+    create: Duration::from_millis(100),
+    update: Duration::from_millis(50),
+    role: Duration::ZERO,
+    ..Delays::USUAL
+};
 /// How long a deployment may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Paths that are named when something has changed.

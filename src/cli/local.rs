@@ -176,7 +176,7 @@ impl LocalCommand {
             Self::Url(arguments) => signal::run(context, url(context, arguments.function)),
             Self::Fail(arguments) => signal::block_on(fail(context, arguments)),
             Self::Idle(arguments) => signal::block_on(idle(context, arguments)),
-            Self::Reset => reset(context),
+            Self::Reset => signal::block_on(reset(context)),
         }
     }
 }
@@ -286,14 +286,14 @@ async fn wish_for(context: &Context, function: &FunctionName, wish: Wish) -> Res
     Ok(region)
 }
 
-fn reset(context: &Context) -> Result<Exit, CommandError> {
+async fn reset(context: &Context) -> Result<Exit, CommandError> {
     let options = context.local_options(None, &FunctionArguments::default())?;
     let directory = options.directory.display().to_string();
     if !context.global.yes && !confirmed(context, &directory)? {
         context.output.note("nothing was wiped");
         return Ok(Exit::Done);
     }
-    local::reset(&options)?;
+    local::reset(&options).await?;
     context.output.result(&Outcome::Local(LocalReport::Reset { directory }));
     Ok(Exit::Done)
 }

@@ -19,15 +19,23 @@ pub struct Delays {
     pub update: Duration,
     /// How long a new role cannot be assumed yet.
     pub role: Duration,
+    /// Before each further try of an asynchronous call that failed. In AWS these are minutes.
+    pub retries: [Duration; 2],
+}
+
+impl Delays {
+    /// Long enough to be seen, and much shorter than in AWS.
+    pub const USUAL: Self = Self {
+        create: Duration::from_millis(1000),
+        update: Duration::from_millis(500),
+        role: Duration::from_millis(1000),
+        retries: [Duration::from_secs(1), Duration::from_secs(2)],
+    };
 }
 
 impl Default for Delays {
     fn default() -> Self {
-        Self {
-            create: Duration::from_millis(1000),
-            update: Duration::from_millis(500),
-            role: Duration::from_millis(1000),
-        }
+        Self::USUAL
     }
 }
 

@@ -242,7 +242,11 @@ pub fn wish(
     Ok(lambda::control::apply(&call, function, wish)?)
 }
 
-/// Wipes the directory. Refuses while a server runs for it.
-pub fn reset(options: &LocalOptions) -> Result<(), LocalError> {
-    status::reset(options)
+/// Wipes the directory, and what an engine has loaded of it. Refuses while a server runs for it.
+pub async fn reset(options: &LocalOptions) -> Result<(), LocalError> {
+    let images = status::reset(options)?;
+    if !images.is_empty() {
+        runner::forget_images(&options.functions.engine, &images).await;
+    }
+    Ok(())
 }

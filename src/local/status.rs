@@ -10,6 +10,7 @@ use super::repository::Repository;
 use super::server::{SERVING_LOCK, announcement, lock_exclusively, lock_file};
 use super::store::{Store, StoreError, at};
 use super::{LocalError, LocalOptions, LocalRepository, LocalStatus, blob, lambda, logs, runner};
+use crate::domain::digest::Digest;
 
 /// Everything a local cloud keeps in its directory, besides its locks.
 const CONTENTS: [&str; 7] =
@@ -42,20 +43,35 @@ pub(super) fn status(options: &LocalOptions) -> Result<LocalStatus, LocalError> 
     Ok(status)
 }
 
-pub(super) fn reset(options: &LocalOptions) -> Result<(), LocalError> {
+/// Wipes everything, and returns the images there were, by repository.
+pub(super) fn reset(options: &LocalOptions) -> Result<Vec<(String, Digest)>, LocalError> {
     let directory = &options.directory;
     if !directory.is_dir() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let serving = lock_file(directory, SERVING_LOCK)?;
     if let Err(endpoint) = lock_exclusively(&serving, directory) {
         return Err(LocalError::InUse { directory: directory.clone(), endpoint });
     }
+    // A cloud that cannot be read can be wiped all the same.
+    let images = images(directory).unwrap_or_default();
     // By name: the directory may have been given by mistake, and hold other things.
     for name in CONTENTS {
         remove(&directory.join(name))?;
     }
-    Ok(())
+    Ok(images)
+}
+
+fn images(directory: &Path) -> Result<Vec<(String, Digest)>, StoreError> {
+    if !directory.join("documents").is_dir() {
+        return Ok(Vec::new());
+    }
+    let repositories = Store::open(directory)?.transaction(Repository::everywhere)??;
+    let of = |repository: Repository| {
+        let Repository { name, images, .. } = repository;
+        images.into_keys().map(move |digest| (name.to_string(), digest))
+    };
+    Ok(repositories.into_iter().flat_map(of).collect())
 }
 
 fn remove(path: &Path) -> Result<(), LocalError> {

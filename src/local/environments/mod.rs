@@ -150,14 +150,13 @@ impl Environments {
         call.await.map_err(|_| InvokeError::Interrupted)?
     }
 
-    /// Runs a function while nobody waits for it; its log tells what came of it.
-    pub fn invoke_later(&self, configuration: FunctionConfiguration, event: Event) {
+    /// Runs a function while nobody waits for it; its log tells what came of it. Where it fails
+    /// it is tried again, after each of these pauses.
+    pub fn invoke_later(&self, configuration: FunctionConfiguration, event: Event, pauses: Vec<Duration>) {
         let shared = self.shared.clone();
         shared.pending.send_modify(|count| *count += 1);
         tokio::spawn(async move {
-            if let Err(error) = shared.invoke(Arc::new(configuration), event).await {
-                tracing::warn!(%error, "an asynchronous invocation failed");
-            }
+            shared.try_again_and_again(Arc::new(configuration), event, pauses).await;
             shared.pending.send_modify(|count| *count -= 1);
         });
     }
@@ -224,6 +223,27 @@ impl Shared {
         };
         self.after(environment, done.after, slot);
         Ok(done.invoked)
+    }
+
+    async fn try_again_and_again(
+        self: &Arc<Self>,
+        configuration: Arc<FunctionConfiguration>,
+        event: Event,
+        pauses: Vec<Duration>,
+    ) {
+        let mut pauses = pauses.into_iter();
+        loop {
+            match self.invoke(configuration.clone(), event.clone()).await {
+                Ok(invoked) if !invoked.is_error => return,
+                Ok(_) => {}
+                Err(error) => return tracing::warn!(%error, "an asynchronous invocation failed"),
+            }
+            let Some(pause) = pauses.next() else { return };
+            tokio::select! {
+                () = self.end.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
     }
 
     /// A warm environment of exactly this configuration. Those of an older one are ended.

@@ -198,6 +198,7 @@ pub(super) fn create_function(request: &Request<'_>) -> Result<Reply, Failure> {
             policies: BTreeMap::new(),
             tags: wanted.tags.clone().unwrap_or_default(),
             reserved_concurrency: None,
+            event_configs: BTreeMap::new(),
             urls: BTreeMap::new(),
         };
         let mut shown = function.latest.clone();

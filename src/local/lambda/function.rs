@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use super::errors::Failure;
 use super::images;
+use super::retries::EventConfig;
 use super::settings::Settings;
 use super::target::LATEST;
 use super::urls::UrlConfig;
@@ -37,6 +38,9 @@ pub(super) struct Function {
     /// By qualifier, like the policies.
     #[serde(default)]
     pub(super) urls: BTreeMap<String, UrlConfig>,
+    /// By qualifier, like the policies.
+    #[serde(default)]
+    pub(super) event_configs: BTreeMap<String, EventConfig>,
 }
 
 /// One version: code, configuration and state.

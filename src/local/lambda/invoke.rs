@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use base64::Engine as _;
@@ -16,6 +17,7 @@ use super::function::{Code, Function, Version};
 use super::images::LocalRegistry;
 use super::reply;
 use super::request::Request;
+use super::retries;
 use super::settings::Settings;
 use super::target::{NameRules, Target};
 use super::validation::Violations;
@@ -67,6 +69,8 @@ pub(super) struct Permitted {
     pub(super) event: Event,
     pub(super) wants_log: bool,
     reserved: Option<i64>,
+    /// Before each further try, where nobody waits and it fails.
+    pauses: Vec<Duration>,
 }
 
 impl Permitted {
@@ -125,6 +129,7 @@ pub(super) fn permit(call: &Call, request: http::Request<Bytes>) -> Result<Permi
         },
         wants_log: text(&headers, "x-amz-log-type") == Some("Tail"),
         reserved: function.reserved_concurrency,
+        pauses: retries::pauses(call, &function, target.qualifier.as_deref()),
     })
 }
 
@@ -228,7 +233,7 @@ async fn run(environments: &Environments, permitted: Permitted) -> Result<Respon
     match permitted.kind {
         Kind::DryRun => *response.status_mut() = StatusCode::NO_CONTENT,
         Kind::Event => {
-            environments.invoke_later(permitted.configuration, permitted.event);
+            environments.invoke_later(permitted.configuration, permitted.event, permitted.pauses);
             *response.status_mut() = StatusCode::ACCEPTED;
         }
         Kind::RequestResponse => {

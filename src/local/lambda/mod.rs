@@ -19,6 +19,7 @@ mod read;
 mod render;
 mod reply;
 mod request;
+mod retries;
 mod roles;
 mod settings;
 mod stream;
@@ -157,6 +158,13 @@ fn dispatch(request: &Request<'_>) -> Result<Reply, Failure> {
         ["2019-09-30", "functions", _, "concurrency"] if method == "GET" => {
             account::get_function_concurrency(request)
         }
+        ["2019-09-25", "functions", _, "event-invoke-config"] => match method {
+            "PUT" => retries::put(request),
+            "POST" => retries::update(request),
+            "GET" => retries::get(request),
+            "DELETE" => retries::delete(request),
+            _ => unknown(request),
+        },
         ["2021-10-31", "functions", _, "url"] => match method {
             "POST" => urls::create(request),
             "GET" => urls::get(request),

@@ -33,6 +33,8 @@ const SERVER_LABEL: &str = "lambdactl.local.server";
 const FUNCTION_LABEL: &str = "lambdactl.local.function";
 /// Files whose locks tell which servers live.
 pub(in crate::local) const SERVERS: &str = "servers";
+/// How long an engine may take to answer that is only asked to forget images.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// What is still on its way when a container has ended.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
@@ -69,7 +71,7 @@ impl ContainerRunner {
 
     /// Sees to it that the engine has the image, and returns its name there.
     async fn load(&self, image: &LocalImage) -> Result<String, RunnerError> {
-        let name = archive::name(image);
+        let name = archive::name(&image.repository, &image.digest);
         // Several environments may start at once; the first loads.
         let mut loaded = self.loaded.lock().await;
         if let Entry::Vacant(place) = loaded.entry(image.digest) {
@@ -95,6 +97,18 @@ impl ContainerRunner {
         Ok(found)
     }
 
+    async fn create(&self, request: &ContainerRequest, image: &LocalImage) -> Result<Container, RunnerError> {
+        match self.engine.create(request).await {
+            Err(error) if is_about_a_missing_image(&error) => {
+                // Somebody has tidied up in the engine since it was loaded.
+                self.loaded.lock().await.remove(&image.digest);
+                self.load(image).await?;
+                self.engine.create(request).await.map_err(failed)
+            }
+            created => created.map_err(failed),
+        }
+    }
+
     async fn run(&self, launch: Launch) -> Result<Box<dyn Running>, RunnerError> {
         let request = ContainerRequest {
             image: self.load(&launch.image).await?,
@@ -110,7 +124,7 @@ impl ContainerRunner {
             host_network: cfg!(target_os = "linux"),
         };
         let entry_point = launch.arguments.first().cloned().unwrap_or_default();
-        let container = self.engine.create(&request).await.map_err(failed)?;
+        let container = self.create(&request, &launch.image).await?;
         let extensions = match self.extensions(&launch.image, &container).await {
             Ok(extensions) => extensions,
             Err(error) => {
@@ -157,6 +171,24 @@ impl Runner for ContainerRunner {
 
 fn failed(error: DockerError) -> RunnerError {
     RunnerError::Failed { doing: "running a function in a container".to_owned(), why: error.to_string() }
+}
+
+/// Removes the images of a local cloud that is wiped from an engine, if there is one; those that
+/// are in use stay.
+pub(in crate::local) async fn forget_images(location: &EngineLocation, images: &[(String, Digest)]) {
+    let Ok(Ok(engine)) = tokio::time::timeout(PATIENCE, DockerEngine::connect(location)).await else {
+        return;
+    };
+    for (repository, digest) in images {
+        engine.forget(&archive::name(repository, digest)).await;
+    }
+}
+
+/// Recorded: `No such image: localhost/lambdactl/hello:0f…`; Podman's is `…: no such image`, or
+/// `image not known`.
+fn is_about_a_missing_image(error: &DockerError) -> bool {
+    let text = error.to_string().to_lowercase();
+    text.contains("no such image") || text.contains("image not known")
 }
 
 /// Takes a lock of its own in the directory.

@@ -29,7 +29,7 @@ use super::store::Store;
 use crate::domain::digest::Digest;
 
 pub use choice::{FunctionOptions, RunnerChoice, choose};
-pub(super) use container::SERVERS;
+pub(super) use container::{SERVERS, forget_images};
 pub use output::{Lines, OutputSink};
 
 /// Where an image has its extensions: every executable file is one.

@@ -6,7 +6,7 @@
 use http::Method;
 
 /// Paths with `*` for one word, below the date of the version.
-const OPERATIONS: [(&str, &str, &str); 35] = [
+const OPERATIONS: [(&str, &str, &str); 39] = [
     ("POST", "functions", "CreateFunction"),
     ("GET", "functions", "ListFunctions"),
     ("GET", "functions/*", "GetFunction"),
@@ -26,6 +26,10 @@ const OPERATIONS: [(&str, &str, &str); 35] = [
     ("POST", "functions/*/policy", "AddPermission"),
     ("GET", "functions/*/policy", "GetPolicy"),
     ("DELETE", "functions/*/policy/*", "RemovePermission"),
+    ("PUT", "functions/*/event-invoke-config", "PutFunctionEventInvokeConfig"),
+    ("POST", "functions/*/event-invoke-config", "UpdateFunctionEventInvokeConfig"),
+    ("GET", "functions/*/event-invoke-config", "GetFunctionEventInvokeConfig"),
+    ("DELETE", "functions/*/event-invoke-config", "DeleteFunctionEventInvokeConfig"),
     ("POST", "functions/*/url", "CreateFunctionUrlConfig"),
     ("GET", "functions/*/url", "GetFunctionUrlConfig"),
     ("PUT", "functions/*/url", "UpdateFunctionUrlConfig"),

@@ -14,8 +14,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptions, DownloadFromContainerOptionsBuilder,
-    ImportImageOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
-    WaitContainerOptions,
+    ImportImageOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
+    StartContainerOptions, WaitContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -103,6 +103,13 @@ pub(super) async fn load(
         answer.map_err(|error| broken(format!("loading image `{name}`"), error))?;
     }
     Ok(())
+}
+
+/// Removes a name, and the image where it has no other.
+pub(super) async fn forget(docker: &Docker, name: &str) {
+    if let Err(error) = docker.remove_image(name, None::<RemoveImageOptions>, None).await {
+        tracing::debug!("the name `{name}` stays in the engine: {error}");
+    }
 }
 
 /// Makes a container, which does not run yet.

@@ -249,6 +249,11 @@ impl DockerEngine {
         container::load(&self.docker, name, archive).await
     }
 
+    /// Removes a name, and the image where it has no other; both may be gone or in use.
+    pub async fn forget(&self, name: &str) {
+        container::forget(&self.docker, name).await;
+    }
+
     /// Makes a container, which is still to be started.
     pub async fn create(&self, request: &ContainerRequest) -> Result<Container, DockerError> {
         container::create(&self.docker, request).await

@@ -205,6 +205,67 @@ except client.exceptions.InvalidRequestContentException as error:
 }
 
 #[test]
+fn asynchronous_calls_that_fail_are_tried_again() {
+    let Some(world) = sandbox::world("") else { return };
+    let script = r#"
+client = boto3.client("lambda")
+print(client.invoke(FunctionName="hello", InvocationType="Event", Payload=b'{"do":"exit"}')["StatusCode"])
+"#;
+    let calls = || {
+        let log = world.sandbox.run(["logs", "--local", "hello"]).expect(0).stdout;
+        let calls = log.lines().filter_map(|line| Some(line.split_once("END RequestId: ")?.1.to_owned()));
+        calls.collect::<Vec<_>>()
+    };
+    assert_eq!(boto3(world.cloud.endpoint(), "us-east-1", script), "202\n");
+    let tries = wait_for("three tries", PATIENCE, || Some(calls()).filter(|calls| calls.len() == 3));
+    assert!(tries.iter().all(|id| *id == tries[0]), "it is one call: {tries:?}");
+    let script = r#"
+client = boto3.client("lambda")
+client.put_function_event_invoke_config(FunctionName="hello", MaximumRetryAttempts=0)
+config = client.update_function_event_invoke_config(FunctionName="hello", MaximumEventAgeInSeconds=60)
+print(config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"], config["FunctionArn"].split(":")[-1])
+for body in ['{"do":"exit"}', '{"do":"log"}']:
+    client.invoke(FunctionName="hello", InvocationType="Event", Payload=body.encode())
+"#;
+    assert_eq!(boto3(world.cloud.endpoint(), "us-east-1", script), "0 60 $LATEST\n");
+    wait_for("two more calls", PATIENCE, || (calls().len() == 5).then_some(()));
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(calls().len(), 5, "neither is tried again");
+    let script = r#"
+client = boto3.client("lambda")
+client.delete_function_event_invoke_config(FunctionName="hello")
+try:
+    client.get_function_event_invoke_config(FunctionName="hello")
+except client.exceptions.ResourceNotFoundException as error:
+    print(error.response["Error"]["Message"])
+"#;
+    assert_eq!(
+        boto3(world.cloud.endpoint(), "us-east-1", script),
+        "The function arn:aws:lambda:us-east-1:000000000000:function:hello:$LATEST doesn't have an EventInvokeConfig\n"
+    );
+}
+
+#[test]
+fn an_alias_with_weights_calls_both_of_its_versions() {
+    let Some(world) = sandbox::world("") else { return };
+    let script = r#"
+client = boto3.client("lambda")
+for level in ["a", "b"]:
+    client.update_function_configuration(FunctionName="hello", Environment={"Variables": {"LEVEL": level}})
+    client.get_waiter("function_updated_v2").wait(FunctionName="hello", WaiterConfig={"Delay": 1})
+    version = client.publish_version(FunctionName="hello")["Version"]
+    client.get_waiter("function_active_v2").wait(FunctionName="hello", Qualifier=version, WaiterConfig={"Delay": 1})
+client.create_alias(FunctionName="hello", Name="live", FunctionVersion="1", RoutingConfig={"AdditionalVersionWeights": {"2": 0.5}})
+seen = set()
+for _ in range(60):
+    answer = client.invoke(FunctionName="hello", Qualifier="live", Payload=b'{"do":"environment"}')
+    seen.add((answer["ExecutedVersion"], json.load(answer["Payload"])["LEVEL"]))
+print(sorted(seen))
+"#;
+    assert_eq!(boto3(world.cloud.endpoint(), "us-east-1", script), "[('1', 'a'), ('2', 'b')]\n");
+}
+
+#[test]
 fn a_thousand_calls_ten_at_a_time_get_each_their_own_answer() {
     let Some(world) = world(scenarios::MANY_CALLS) else { return };
     scenarios::many_calls(&world, 100);
@@ -227,6 +288,32 @@ fn nothing_is_left_behind_however_the_server_ends() {
     world.answer(&json!({"do": "echo"}));
     world.invoke(&json!({"do": "echo"}), &["--async"]).expect(0);
     assert_eq!(world.containers(), [""; 0]);
+}
+
+#[test]
+fn a_wiped_cloud_leaves_no_image_in_the_engine_and_a_lost_one_is_loaded_again() {
+    let Some(mut world) = world("") else { return };
+    // An image nobody else has.
+    world.project.write("data", world.project.argument());
+    let digest = world.deploy(&[])["image_digest"].as_str().unwrap().to_owned();
+    let name = format!("localhost/lambdactl/hello:{}", &digest.strip_prefix("sha256:").unwrap()[..32]);
+    let docker = |words: &[&str]| {
+        let output = Command::new("docker").args(words).output().expect("docker runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let is_there = || docker(&["image", "inspect", "--format", "{{.Id}}", &name]).0;
+    world.answer(&json!({"do": "echo"}));
+    assert!(is_there());
+    // Somebody tidies up: `docker image prune --all` while nothing runs.
+    world.failure(&json!({"do": "exit"}));
+    wait_for("the container to be gone", PATIENCE, || world.containers().is_empty().then_some(()));
+    assert!(docker(&["rmi", "--force", &name]).0 && !is_there());
+    world.answer(&json!({"do": "echo"}));
+    assert!(is_there());
+    let cloud = std::mem::replace(&mut world.cloud, LocalServer::nobody());
+    assert_eq!(cloud.interrupt(), Some(0));
+    world.sandbox.run(["local", "reset", "--yes"]).expect(0);
+    assert!(!is_there());
 }
 
 #[test]

@@ -20,7 +20,7 @@ async fn a_served_directory_is_found_until_it_ends() {
     let attached = attach_or_serve(&options).await.unwrap();
     assert_eq!((&attached.endpoint, attached.is_own()), (&served.endpoint, false));
     assert!(matches!(serve(&options).await, Err(LocalError::AlreadyServing { endpoint: Some(_), .. })));
-    let refused = reset(&options).unwrap_err();
+    let refused = reset(&options).await.unwrap_err();
     assert!(matches!(&refused, LocalError::InUse { endpoint: Some(_), .. }), "{refused}");
     let last = served.endpoint.clone();
     drop(served);
@@ -31,13 +31,13 @@ async fn a_served_directory_is_found_until_it_ends() {
     std::fs::write(directory.path().join("server.json"), stale.to_string()).unwrap();
     let own = attach_or_serve(&options).await.unwrap();
     assert!(own.is_own());
-    assert!(matches!(reset(&options), Err(LocalError::InUse { .. })));
+    assert!(matches!(reset(&options).await, Err(LocalError::InUse { .. })));
     drop(own);
 
     let again = serve(&options).await.unwrap();
     assert_eq!(again.endpoint, last, "the port stays, so that what was exported stays valid");
     drop(again);
-    reset(&options).unwrap();
+    reset(&options).await.unwrap();
     assert!(!directory.path().join("documents").exists());
     assert!(status(&options).unwrap().repositories.is_empty());
 }

@@ -75,6 +75,7 @@ impl Cloud {
                 create: Duration::from_secs(10),
                 update: Duration::from_secs(5),
                 role: Duration::from_secs(3),
+                ..Delays::USUAL
             },
             region: "eu-west-1".into(),
             authority: "127.0.0.1:4566".into(),

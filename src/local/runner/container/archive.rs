@@ -7,6 +7,7 @@ use futures_util::Stream;
 use serde_json::json;
 use tokio_util::io::{ReaderStream, SyncIoBridge};
 
+use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::local::blob;
 use crate::local::runner::LocalImage;
@@ -15,8 +16,8 @@ use crate::local::runner::LocalImage;
 const BUFFER: usize = 256 * 1024;
 
 /// Its name in an engine. Podman would complete a shorter one.
-pub(super) fn name(image: &LocalImage) -> String {
-    format!("localhost/lambdactl/{}:{}", image.repository, &image.digest.hex()[..32])
+pub(super) fn name(repository: &str, digest: &Digest) -> String {
+    format!("localhost/lambdactl/{repository}:{}", &digest.hex()[..32])
 }
 
 /// The archive, read while it is sent.
@@ -55,7 +56,7 @@ fn write(image: &LocalImage, archive: &mut impl Write) -> io::Result<()> {
         }
         names.push(name);
     }
-    let index = json!([{"Config": config_name, "RepoTags": [name(image)], "Layers": names}]).to_string();
+    let index = json!([{"Config": config_name, "RepoTags": [name(&image.repository, &image.digest)], "Layers": names}]).to_string();
     append(&mut tar, "manifest.json", index.len() as u64, index.as_bytes())?;
     tar.into_inner()?.flush()
 }
