@@ -17,7 +17,7 @@ use crate::domain::digest::Digest;
 use crate::domain::reference::RepositoryUri;
 use crate::event::Event;
 use crate::image::gzip::GzipLayer;
-use crate::services::registry::{RegistryClient, RegistryError};
+use crate::services::registry::{RegistryClient, RegistryError, Uploaded};
 
 /// How far a blob is that goes early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,12 +122,20 @@ impl Sending<'_> {
         // The push waits for this to end, and knows then what came of it.
         let sending = async {
             let name = &uri.name;
-            let arrival = if client.has_blob(name, &digest).await? {
+            // Another repository of the same registry may hand it over.
+            let from = layer.source.known_at(&uri.registry).map(|(other, _)| other);
+            let is_there = match from {
+                Some(other) => other == name,
+                None => client.has_blob(name, &digest).await?,
+            };
+            let arrival = if is_there {
                 Arrival::Found
             } else {
                 cloud.report(Event::BlobStarted { digest, size });
-                client.upload_blob(name, &layer.descriptor(), &layer.source, None).await?;
-                Arrival::Sent
+                match client.upload_blob(name, &layer.descriptor(), &layer.source, from).await? {
+                    Uploaded::Sent => Arrival::Sent,
+                    Uploaded::Mounted => Arrival::Found,
+                }
             };
             arrivals.end(digest, Some(arrival));
             Ok(())

@@ -59,18 +59,18 @@ impl Ways {
     ) -> Result<Self, RegistryError> {
         let find = |blob: Blob| async move {
             let Descriptor { digest, .. } = blob.descriptor;
-            let way = match blob.source.known_at(&repository.registry) {
-                Some((name, known_by)) if *name == repository.name => Way::There(known_by),
-                Some((other, _)) => Way::Mount(other.clone()),
-                None if !blob.is_layer || is_likely_new(&blob, image, repository) => as_sent(&blob.source),
-                None => match arrivals.get(&digest) {
-                    Some(Arrival::Found) => Way::There(KnownBy::Registry),
-                    Some(Arrival::Sent | Arrival::UnderWay) => as_sent(&blob.source),
-                    None if client.has_blob(&repository.name, &digest).await? => {
-                        Way::There(KnownBy::Registry)
-                    }
-                    None => as_sent(&blob.source),
-                },
+            let way = match (blob.source.known_at(&repository.registry), arrivals.get(&digest)) {
+                (Some((name, known_by)), _) if *name == repository.name => Way::There(known_by),
+                (_, Some(Arrival::Found)) => Way::There(KnownBy::Registry),
+                (Some((other, _)), _) => Way::Mount(other.clone()),
+                (None, Some(Arrival::Sent | Arrival::UnderWay)) => as_sent(&blob.source),
+                (None, None) if !blob.is_layer || is_likely_new(&blob, image, repository) => {
+                    as_sent(&blob.source)
+                }
+                (None, None) if client.has_blob(&repository.name, &digest).await? => {
+                    Way::There(KnownBy::Registry)
+                }
+                (None, None) => as_sent(&blob.source),
             };
             Ok::<_, RegistryError>((blob, way))
         };

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::deploy::EngineImage;
 use crate::support::needs_docker;
@@ -11,26 +11,28 @@ use crate::support::python::aws_json;
 use crate::support::registry::{DockerRegistry, skopeo};
 use crate::support::world::World;
 
-fn docker(arguments: &[&str]) {
-    let output = Command::new("docker").args(arguments).env("DOCKER_BUILDKIT", "0").output().unwrap();
+fn docker(world: &World, arguments: &[&str]) {
+    let mut command = Command::new("docker");
+    // Credentials for the local cloud, and none of the developer's.
+    command.args(arguments).env("DOCKER_BUILDKIT", "0").env("DOCKER_CONFIG", world.sandbox.path());
+    let output = command.output().unwrap();
     assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A base image that was pushed to `publisher`, and an image that stands on it.
-fn build(world: &World, publisher: &DockerRegistry, name: &str) -> (EngineImage, EngineImage) {
-    let host = publisher.address();
+/// A base image that was pushed to the registry at `host`, and an image that stands on it.
+fn build(world: &World, host: &str, name: &str) -> (EngineImage, EngineImage) {
     let base = EngineImage(format!("{host}/lambdactl-test/{name}:{}", std::process::id()));
     let mut bytes = Vec::new();
     // More than is sooner exported than asked for.
     std::fs::File::open("/dev/urandom").unwrap().take(17 << 20).read_to_end(&mut bytes).unwrap();
     world.project.write("dependencies", bytes);
     world.project.write("Dockerfile", "FROM scratch\nCOPY dependencies /opt/dependencies\n");
-    docker(&["build", "--tag", &base.0, world.project.argument()]);
-    docker(&["push", &base.0]);
+    docker(world, &["build", "--tag", &base.0, world.project.argument()]);
+    docker(world, &["push", &base.0]);
     let image = EngineImage(format!("lambdactl-test-{name}:{}", std::process::id()));
     let dockerfile = format!("FROM {}\nCOPY bootstrap /bootstrap\nENTRYPOINT [\"/bootstrap\"]\n", base.0);
     world.project.write("Dockerfile", dockerfile);
-    docker(&["build", "--tag", &image.0, world.project.argument()]);
+    docker(world, &["build", "--tag", &image.0, world.project.argument()]);
     (base, image)
 }
 
@@ -53,7 +55,7 @@ fn layers_of_a_base_image_are_copied_from_its_registry_and_not_exported() {
         return;
     }
     let (world, publisher) = (World::new(), DockerRegistry::plain());
-    let (base, image) = build(&world, &publisher, "based");
+    let (base, image) = build(&world, &publisher.address().to_string(), "based");
     let source = format!("docker:{}", image.0);
     let pushed = world.sandbox.run([
         "push",
@@ -81,11 +83,41 @@ fn where_the_registry_of_the_base_is_gone_the_engine_has_all_of_it() {
         return;
     }
     let (world, publisher) = (World::new(), DockerRegistry::plain());
-    let (_base, image) = build(&world, &publisher, "orphan");
+    let (_base, image) = build(&world, &publisher.address().to_string(), "orphan");
     drop(publisher);
     let source = format!("docker:{}", image.0);
     let pushed =
         world.sandbox.run(["push", "--local", "--function", "hello", "--image", &source, "--tag", "v1"]);
     pushed.expect(0);
     assert_eq!(layers(&world).len(), 2);
+}
+
+#[test]
+fn layers_of_a_base_in_the_same_registry_are_taken_over_while_the_rest_is_made() {
+    if !needs_docker() {
+        return;
+    }
+    let world = World::new();
+    world.deploy(&[]);
+    let aws = |arguments: &[&str]| aws_json(world.cloud.endpoint(), "us-east-1", arguments);
+    aws(&["ecr", "create-repository", "--repository-name", "lambdactl-test/taken"]);
+    aws(&["ecr", "put-account-setting", "--name", "BLOB_MOUNTING", "--value", "ENABLED"]);
+    let token = aws(&["ecr", "get-authorization-token"]);
+    let host = world.cloud.endpoint().trim_start_matches("http://");
+    let auths = json!({ host: { "auth": token["authorizationData"][0]["authorizationToken"] } });
+    std::fs::write(world.sandbox.path().join("config.json"), json!({ "auths": auths }).to_string()).unwrap();
+    let (_base, image) = build(&world, host, "taken");
+    let source = format!("docker:{}", image.0);
+    let mark = world.cloud.log().len();
+    let deployed = world
+        .sandbox
+        .json(0, ["deploy", "--local", "--function", "hello", "--image", &source])
+        .pop()
+        .unwrap();
+    let (sent, reused) = (&deployed["layers_uploaded"], &deployed["layers_reused"]);
+    assert_eq!((sent, reused), (&json!(1), &json!(1)), "{deployed}");
+    let log = world.cloud.log();
+    let sent =
+        log[mark..].iter().filter(|it| it.method == "PUT" && it.path.starts_with("/v2/hello/blobs/uploads"));
+    assert_eq!(sent.count(), 2, "one layer and the configuration: {:#?}", &log[mark..]);
 }

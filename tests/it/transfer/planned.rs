@@ -108,3 +108,25 @@ fn after_the_last_byte_only_the_manifest_and_the_update_come_before_the_function
     // The manifest, and the update.
     assert!(look.expect("the function is watched") <= 2, "{after:#?}");
 }
+
+#[test]
+fn empty_layers_and_layers_that_come_twice_are_sent_once_and_stay() {
+    let world = World::new();
+    let program = std::fs::read(static_program()).unwrap();
+    let layers: [&[oci_layout::File<'_>]; 5] = [&[], &[("bootstrap", &program)], &[], &[("a", b"")], &[]];
+    let layout = world.sandbox.path().join("layout");
+    let digest = oci_layout::write(&layout, architecture(), &["/bootstrap"], &layers);
+    oci_layout::archive(&layout, &world.sandbox.path().join("image.tar"));
+    let push = |name: &str, image: &str| {
+        world.sandbox.json(0, ["push", "--local", "--function", name, "--image", image]).pop().unwrap()
+    };
+    for (name, image) in [("one", "oci:layout"), ("two", "archive:image.tar")] {
+        let pushed = push(name, image);
+        assert_eq!(pushed["image_digest"], digest, "{pushed}");
+        assert_eq!(
+            (&pushed["layers_uploaded"], &pushed["layers_reused"]),
+            (&json!(3), &json!(2)),
+            "{pushed}"
+        );
+    }
+}
