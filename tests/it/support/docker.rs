@@ -89,6 +89,7 @@ pub fn tool() -> &'static Path {
 pub struct Context {
     directory: tempfile::TempDir,
     label: String,
+    host: Option<String>,
 }
 
 impl Context {
@@ -99,7 +100,7 @@ impl Context {
 
     /// The containers its builds have left behind.
     pub async fn containers(&self) -> Vec<String> {
-        let host = engine().and_then(|location| location.host).unwrap();
+        let host = self.host.clone().unwrap();
         let docker = bollard::Docker::connect_with_host(&host).unwrap();
         let filters = std::collections::HashMap::from([("label".to_owned(), vec![self.label.clone()])]);
         let list = bollard::query_parameters::ListContainersOptionsBuilder::default();
@@ -111,6 +112,11 @@ impl Context {
 /// A directory with a Dockerfile, the program as `tool`, and further files. What is built from
 /// `scratch` there has a label of its own, so that it can be found and nobody else's cache is hit.
 pub fn context(dockerfile: &str, files: &[(&str, &str)]) -> Context {
+    context_in(engine().unwrap_or_default(), dockerfile, files)
+}
+
+/// The same for another engine than the usual one.
+pub fn context_in(engine: EngineLocation, dockerfile: &str, files: &[(&str, &str)]) -> Context {
     let label = format!("lambdactl-test={}", uuid::Uuid::new_v4());
     let directory = tempfile::tempdir().unwrap();
     let dockerfile = match dockerfile.strip_prefix("FROM scratch").and_then(|rest| rest.split_once('\n')) {
@@ -124,12 +130,12 @@ pub fn context(dockerfile: &str, files: &[(&str, &str)]) -> Context {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
-    Context { directory, label }
+    Context { directory, label, host: engine.host }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
-        let Some(host) = engine().and_then(|location| location.host) else { return };
+        let Some(host) = self.host.clone() else { return };
         let label = self.label.clone();
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,6 +1,8 @@
 //! The parts tests start and stop, and the ways a test says that it cannot run here.
 
 pub mod docker;
+pub mod engines;
+pub mod layout;
 pub mod local_server;
 pub mod moto;
 pub mod oci_layout;
