@@ -52,7 +52,8 @@ pub async fn read_at(
         }
         ArchiveFile::Path(path) => read_file(path, expected, reporter).await?,
     };
-    image(entries, architecture, level, reporter).await
+    let name = entries.name.clone();
+    image(entries, Request { level, ..Request::new(&name, architecture, reporter) }).await
 }
 
 async fn read_file(
@@ -75,20 +76,20 @@ pub async fn read_stream(
     architecture: Option<Architecture>,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
-    read_missing(name, stream, architecture, Expected::default(), reporter).await
+    let request = Request::new(name, architecture, reporter);
+    read_missing(stream, Expected::default(), request).await
 }
 
 /// Reads an archive as it streams by, all but the layers that are `expected` in it.
 pub(super) async fn read_missing(
-    name: &str,
     stream: impl AsyncRead + Unpin + Send + 'static,
-    architecture: Option<Architecture>,
     expected: Expected,
-    reporter: &SharedReporter,
+    request: Request<'_>,
 ) -> Result<Image, ImageError> {
-    let (bridge, level) = (SyncIoBridge::new(stream), expected.compression());
-    let entries = entries(name.to_owned(), None, expected, reporter, || Ok(bridge)).await?;
-    image(entries, architecture, level, reporter).await
+    let bridge = SyncIoBridge::new(stream);
+    let name = request.name.to_owned();
+    let entries = entries(name, None, expected, request.reporter, || Ok(bridge)).await?;
+    image(entries, request).await
 }
 
 async fn entries<R: Read>(
@@ -131,23 +132,17 @@ fn read_entries(
 
 /// Finds the image among the entries: by `index.json`, whose manifests can be kept as they are,
 /// else by Docker's `manifest.json`.
-async fn image(
-    entries: Entries,
-    architecture: Option<Architecture>,
-    level: CompressionLevel,
-    reporter: &SharedReporter,
-) -> Result<Image, ImageError> {
-    let name = entries.name.clone();
-    let request = Request { name: &name, architecture, level, reporter };
+async fn image(entries: Entries, request: Request<'_>) -> Result<Image, ImageError> {
+    let name = request.name;
     if let Some(Entry::Small(bytes)) = entries.get("index.json") {
-        let index: ImageIndex = resolve::parse(&name, "index.json", bytes)?;
-        let index = resolve::named(&name, &index, None)?;
+        let index: ImageIndex = resolve::parse(name, "index.json", bytes)?;
+        let index = resolve::named(name, &index, None)?;
         return resolve::open_index(&entries, &index, request).await;
     }
     match entries.get("manifest.json") {
         Some(Entry::Small(bytes)) => docker::image(&entries, bytes, request).await,
         _ => Err(ImageError::Unsupported {
-            image: name,
+            image: name.to_owned(),
             problem: "it holds neither `index.json` nor `manifest.json`, so it is no image archive"
                 .to_owned(),
         }),

@@ -1,18 +1,28 @@
-//! Images of the Docker Engine: what no registry has yet is taken out and compressed.
+//! Images of the Docker Engine: what no registry has yet is taken out, and compressed where it is
+//! not.
 //!
 //! There are two ways out: the save call, which streams every layer, and a push into a registry
-//! of our own, which sends chosen layers, but compresses them slowly. `Estimate` chooses.
+//! of our own, which sends chosen ones. Where layers lie as directories, engines compress what
+//! they push, and slowly: `Estimate` chooses. Where they lie compressed, in the containerd store,
+//! a push is always faster. An engine elsewhere cannot push to here, and has its images saved.
+//!
+//! No engine pushes to the registry itself: that takes more round trips than it saves, and what
+//! arrives may be an index, or compressed in a way that Lambda does not take.
 
 mod bases;
+mod blobs;
 mod door;
+mod layers;
 
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use tokio_util::io::StreamReader;
 
+use self::blobs::{Taken, Untaken};
 use super::archive::{self, Expected};
 use super::known::{KnownImages, KnownLayers};
+use super::resolve::Request;
 use super::{Image, ImageError};
 use crate::domain::platform::Architecture;
 use crate::domain::transfer::{KnownBy, PlannedLayer, TransferPlan, Way};
@@ -35,51 +45,134 @@ pub async fn read(
 ) -> Result<Image, ImageError> {
     let found =
         engine.inspect(name).await?.ok_or_else(|| DockerError::ImageNotFound { name: name.to_owned() })?;
-    if let Some(wanted) = architecture.filter(|wanted| !found.platform.runs_on(*wanted)) {
+    let request = Request {
+        level: known.compression(),
+        documents: known.documents(),
+        ..Request::new(name, architecture, reporter)
+    };
+    if let Some(image) = known.the_same_as(&found, request).await {
+        reporter.report(is_there(name));
+        return Ok(image);
+    }
+    let store = engine.store().await;
+    // With containerd it speaks of one machine's image, and may have others.
+    if let Some(wanted) = architecture
+        && !found.platform.runs_on(wanted)
+        && !store.is_containerd
+    {
         let (image, found) = (name.to_owned(), found.platform);
         return Err(DockerError::PlatformMismatch { image, found, wanted }.into());
     }
-    if let Some(image) = known.the_same_as(&found).await {
-        reporter.report(Event::Detail(format!("`{name}` is in the registry as it is: nothing is exported")));
-        return Ok(image);
+    let source = Source { engine, found: &found, request };
+    if store.is_near && store.is_containerd {
+        match source.blobs(known).await {
+            Ok(image) => return Ok(image),
+            Err(Untaken::Image(error)) => return Err(error),
+            Err(Untaken::Way(why)) => source.report_export(&why),
+        }
     }
     let layers = known.layers(&found.diff_ids).await;
-    let sizes = engine.layer_sizes(&found).await;
-    let layers = bases::add(engine, &found, sizes.as_deref(), known, layers, reporter).await;
+    let (layers, sizes) = match store.is_containerd {
+        // There they lie as the registry of a base image has them.
+        true => (layers, None),
+        false => {
+            let sizes = engine.layer_sizes(&found).await;
+            (bases::add(engine, &found, sizes.as_deref(), known, layers, reporter).await, sizes)
+        }
+    };
     reporter.report(Event::TransferPlanned(plan(&found, &layers, sizes.as_deref())));
-    if !layers.is_empty() && engine.can_push_here().await {
-        let estimate = Estimate::of(&found, &layers, sizes);
-        if estimate.push < estimate.save {
-            let taking = door::take(engine, name, &found, architecture, &layers, reporter);
-            // An engine that knows less of its layers than expected sends more of them.
-            let patience = estimate.push * 2 + estimate.save / 2 + Duration::from_secs(6);
-            let why = match tokio::time::timeout(patience, taking).await {
-                Ok(Ok(image)) => {
-                    let remark = format!("of `{name}`, only what is missing was taken from the engine");
-                    reporter.report(Event::Detail(remark));
-                    return Ok(image);
-                }
-                Ok(Err(why)) => why,
-                Err(_) => format!("it took longer than {} s", patience.as_secs()),
-            };
-            reporter.report(Event::Detail(format!("`{name}` is exported whole: {why}")));
+    if store.is_near && !store.is_containerd && !layers.is_empty() {
+        match source.layers(&layers, sizes).await {
+            Ok(Some(image)) => return Ok(image),
+            Ok(None) => {}
+            Err(why) => source.report_export(&why),
         }
     }
-    let expected = Expected::new(&found.diff_ids, layers).announcing(known.made());
-    // By ID: the name may move to another image meanwhile.
-    let id = found.id.to_string();
-    let total = Some(found.size).filter(|size| *size > 0);
-    let (mut bytes, mut reported) = (0, 0);
-    let progress = reporter.clone();
-    let archive = engine.export(&id).inspect_ok(move |chunk| {
-        bytes += chunk.len() as u64;
-        if bytes - reported >= REPORT_EVERY {
-            reported = bytes;
-            progress.report(Event::ImageProgress { activity: "exporting", bytes, total });
+    source.export(Expected::new(&found.diff_ids, layers).announcing(known.made())).await
+}
+
+fn is_there(name: &str) -> Event {
+    Event::Detail(format!("`{name}` is in the registry as it is: nothing is exported"))
+}
+
+/// An image to be read.
+struct Source<'a> {
+    engine: &'a DockerEngine,
+    found: &'a EngineImage,
+    request: Request<'a>,
+}
+
+impl Source<'_> {
+    /// Has blobs pushed to here.
+    async fn blobs(&self, known: &KnownImages) -> Result<Image, Untaken> {
+        let Self { engine, found, request } = *self;
+        let patience = Duration::from_secs(10) + Estimate::seconds(found.size, Estimate::SLOWEST_PUSH);
+        let taking = blobs::take(engine, found, known, request);
+        match within(patience, taking).await? {
+            Taken::Same(image) => {
+                request.reporter.report(is_there(request.name));
+                Ok(image)
+            }
+            Taken::Some(image) => {
+                self.report_taken();
+                Ok(image)
+            }
         }
-    });
-    let archive = StreamReader::new(Box::pin(archive.map_err(std::io::Error::other)));
-    archive::read_missing(name, archive, architecture, expected, reporter).await
+    }
+
+    /// Has layers compressed and pushed to here, where that is the faster way.
+    async fn layers(&self, known: &KnownLayers, sizes: Option<Vec<u64>>) -> Result<Option<Image>, String> {
+        let Self { engine, found, request } = *self;
+        let estimate = Estimate::of(found, known, sizes);
+        if estimate.push >= estimate.save {
+            return Ok(None);
+        }
+        // An engine that knows less of its layers than expected sends more of them.
+        let patience = estimate.push * 2 + estimate.save / 2 + Duration::from_secs(6);
+        let taking = layers::take(engine, found, known, request);
+        let image = within(patience, taking).await?;
+        self.report_taken();
+        Ok(Some(image))
+    }
+
+    fn report_taken(&self) {
+        let remark = format!("of `{}`, only what is missing was taken from the engine", self.request.name);
+        self.request.reporter.report(Event::Detail(remark));
+    }
+
+    fn report_export(&self, why: &str) {
+        let remark = format!("`{}` is exported whole: {why}", self.request.name);
+        self.request.reporter.report(Event::Detail(remark));
+    }
+
+    /// Reads what the save call streams.
+    async fn export(&self, expected: Expected) -> Result<Image, ImageError> {
+        // By ID: the name may move to another image meanwhile.
+        let id = self.found.id.to_string();
+        let total = Some(self.found.size).filter(|size| *size > 0);
+        let (mut bytes, mut reported) = (0, 0);
+        let progress = self.request.reporter.clone();
+        let archive = self.engine.export(&id).inspect_ok(move |chunk| {
+            bytes += chunk.len() as u64;
+            if bytes - reported >= REPORT_EVERY {
+                reported = bytes;
+                progress.report(Event::ImageProgress { activity: "exporting", bytes, total });
+            }
+        });
+        let archive = StreamReader::new(Box::pin(archive.map_err(std::io::Error::other)));
+        archive::read_missing(archive, expected, self.request).await
+    }
+}
+
+/// Waits, but not for ever.
+async fn within<T, E: From<String>>(
+    patience: Duration,
+    taking: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match tokio::time::timeout(patience, taking).await {
+        Ok(taken) => taken,
+        Err(_) => Err(format!("it took longer than {} s", patience.as_secs()).into()),
+    }
 }
 
 /// Which way each layer will take, as far as it is known before one leaves the engine.
@@ -114,6 +207,8 @@ impl Estimate {
     const PUSHED_AT_ONCE: u64 = 5;
     /// Bytes a second at which engines write an image out.
     const SAVE: u64 = 115_000_000;
+    /// Bytes a second at which an engine pushes what is compressed already, at the very least.
+    const SLOWEST_PUSH: u64 = 5_000_000;
     /// Bytes a second that one core compresses here.
     const COMPRESS: u64 = 70_000_000;
 
@@ -128,13 +223,16 @@ impl Estimate {
         Self::between(found.size, &missing, cores)
     }
 
+    fn seconds(bytes: u64, rate: u64) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / rate as f64)
+    }
+
     fn between(total: u64, missing: &[u64], cores: u64) -> Self {
-        let seconds = |bytes: u64, rate: u64| Duration::from_secs_f64(bytes as f64 / rate as f64);
         let (all, largest) = (missing.iter().sum(), missing.iter().max().copied().unwrap_or_default());
         let at_once = cores.min(Self::PUSHED_AT_ONCE);
         Self {
-            push: seconds(largest, Self::PUSH).max(seconds(all, Self::PUSH * at_once)),
-            save: seconds(total, Self::SAVE) + seconds(all, Self::COMPRESS * cores),
+            push: Self::seconds(largest, Self::PUSH).max(Self::seconds(all, Self::PUSH * at_once)),
+            save: Self::seconds(total, Self::SAVE) + Self::seconds(all, Self::COMPRESS * cores),
         }
     }
 }

@@ -5,13 +5,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::gzip::GzipLayer;
-use super::{BlobSource, Image, Layer};
+use super::registry::{Documents, media_type};
+use super::resolve::{self, Blobs, Found, Request};
+use super::{BlobSource, Image, ImageError, Layer};
 use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::{DiffId, Digest};
+use crate::domain::manifest::{Descriptor, Manifest};
 use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::transfer::KnownBy;
@@ -27,6 +31,7 @@ pub struct KnownImages {
     made: Option<UnboundedSender<GzipLayer>>,
     published: Option<Arc<dyn Published>>,
     compression: CompressionLevel,
+    documents: Option<Arc<dyn Documents>>,
 }
 
 /// Reads images that are in some registry, such as those that others build upon.
@@ -81,6 +86,16 @@ impl KnownImages {
         self.compression
     }
 
+    /// Remembers what the names of engines' images lead to.
+    #[must_use]
+    pub fn remembering(self, documents: Arc<dyn Documents>) -> Self {
+        Self { documents: Some(documents), ..self }
+    }
+
+    pub(super) fn documents(&self) -> Option<&dyn Documents> {
+        self.documents.as_deref()
+    }
+
     pub(super) fn made(&self) -> Option<UnboundedSender<GzipLayer>> {
         self.made.clone()
     }
@@ -123,13 +138,40 @@ impl KnownImages {
     ///
     /// The engine's ID is the digest of the configuration (or, with the containerd store, of the
     /// manifest), and a configuration names the layers: nothing but the whole image has it.
-    pub(super) async fn the_same_as(&self, found: &EngineImage) -> Option<Image> {
-        let is_same = |image: &&Image| {
+    pub(super) async fn the_same_as(&self, found: &EngineImage, request: Request<'_>) -> Option<Image> {
+        let same = self.that(request, |image| {
             let id = image.manifest.config.digest == found.id || image.digest() == found.id;
             id && image.config.diff_ids().is_ok_and(|diff_ids| diff_ids == found.diff_ids)
-        };
-        for image in self.images.iter().filter(is_same) {
-            if is_there(image).await {
+        });
+        if let Some(image) = same.await {
+            return Some(image);
+        }
+        // The ID may be that of an index, or of a manifest whose layers had to be converted.
+        let documents = Remembered(self.documents.as_deref()?);
+        let bytes = documents.0.get(&found.id)?;
+        let descriptor = Descriptor::new(media_type(&bytes), found.id, bytes.len() as u64);
+        let (_, bytes) = resolve::manifest(&documents, descriptor, request).await.ok()?;
+        let manifest = serde_json::from_slice(&bytes).ok()?;
+        self.with_manifest(Digest::of(&bytes), &manifest, request).await
+    }
+
+    /// The image with this manifest, or with another one of the same content, if the registry
+    /// still has it.
+    pub(super) async fn with_manifest(
+        &self,
+        digest: Digest,
+        manifest: &Manifest,
+        request: Request<'_>,
+    ) -> Option<Image> {
+        let config = manifest.config.digest;
+        self.that(request, |image| image.digest() == digest || image.manifest.config.digest == config).await
+    }
+
+    async fn that(&self, request: Request<'_>, is_wanted: impl Fn(&Image) -> bool) -> Option<Image> {
+        let fits =
+            |image: &Image| request.architecture.is_none_or(|wanted| image.config.platform().runs_on(wanted));
+        for image in &self.images {
+            if is_wanted(image) && fits(image) && is_there(image).await {
                 return Some(image.clone());
             }
         }
@@ -148,6 +190,21 @@ impl KnownImages {
             known.add(image, wanted);
         }
         known
+    }
+}
+
+/// Documents that were kept, and nothing else.
+struct Remembered<'a>(&'a dyn Documents);
+
+impl Blobs for Remembered<'_> {
+    async fn document(&self, descriptor: &Descriptor) -> Result<Bytes, ImageError> {
+        let digest = descriptor.digest;
+        let missing = || ImageError::MissingBlob { image: "an image of an engine".to_owned(), digest };
+        self.0.get(&digest).ok_or_else(missing)
+    }
+
+    async fn layer(&self, descriptor: &Descriptor) -> Result<Found, ImageError> {
+        self.document(descriptor).await.map(|bytes| Found::AsDescribed(BlobSource::Memory(bytes)))
     }
 }
 

@@ -50,7 +50,8 @@ pub async fn read_at(
     };
     let index = resolve::named(&name, &index, tag)?;
     let blobs = LayoutBlobs { name: name.clone(), directory: directory.join("blobs").join("sha256") };
-    resolve::open_index(&blobs, &index, Request { name: &name, architecture, level, reporter }).await
+    let request = Request { level, ..Request::new(&name, architecture, reporter) };
+    resolve::open_index(&blobs, &index, request).await
 }
 
 fn not_a_layout(name: &str) -> ImageError {

@@ -9,7 +9,6 @@ use super::layout::LARGEST_DOCUMENT;
 use super::resolve::{self, Blobs, Found, Request};
 use super::seal::{self, damaged};
 use super::{BlobSource, Image, ImageError, Layer};
-use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{Descriptor, ImageConfig, Manifest, MediaType};
 use crate::domain::platform::Architecture;
@@ -33,12 +32,11 @@ pub async fn read(
     let descriptor =
         Descriptor::new(manifest.media_type.clone(), manifest.digest, manifest.bytes.len() as u64);
     let blobs = RegistryBlobs { name: &name, client, repository, documents: None, first: Some(manifest) };
-    let level = CompressionLevel::default();
-    resolve::open(&blobs, descriptor, Request { name: &name, architecture, level, reporter }).await
+    resolve::open(&blobs, descriptor, Request::new(&name, architecture, reporter)).await
 }
 
 /// Manifests and configurations that were read before, by their digests.
-pub trait Documents: Sync {
+pub trait Documents: std::fmt::Debug + Send + Sync {
     /// One that is remembered.
     fn get(&self, digest: &Digest) -> Option<Bytes>;
     /// Remembers one.
@@ -75,12 +73,11 @@ pub async fn read_again(
             descriptor
         }
     };
-    let level = CompressionLevel::default();
-    resolve::open(&blobs, descriptor, Request { name: &name, architecture, level, reporter }).await
+    resolve::open(&blobs, descriptor, Request::new(&name, architecture, reporter)).await
 }
 
 /// The media type of a manifest or index, where only its bytes are there.
-fn media_type(bytes: &[u8]) -> MediaType {
+pub(super) fn media_type(bytes: &[u8]) -> MediaType {
     let document: Value = serde_json::from_slice(bytes).unwrap_or_default();
     match document["mediaType"].as_str() {
         Some(own) => own.into(),

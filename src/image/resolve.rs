@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::gzip::Compression;
+use super::registry::Documents;
 use super::seal::{self, Stored, damaged};
 use super::{BlobSource, Image, ImageError, Layer};
 use crate::domain::compression::CompressionLevel;
@@ -50,6 +51,19 @@ pub(super) struct Request<'a> {
     /// At which level layers are compressed that have to be converted.
     pub(super) level: CompressionLevel,
     pub(super) reporter: &'a SharedReporter,
+    /// What remembers the indexes and manifests on the way to the image.
+    pub(super) documents: Option<&'a dyn Documents>,
+}
+
+impl<'a> Request<'a> {
+    /// A request that nothing is remembered of, at the usual level.
+    pub(super) fn new(
+        name: &'a str,
+        architecture: Option<Architecture>,
+        reporter: &'a SharedReporter,
+    ) -> Self {
+        Self { name, architecture, level: CompressionLevel::default(), reporter, documents: None }
+    }
 }
 
 /// Opens the image that `index` leads to.
@@ -65,13 +79,26 @@ pub(super) async fn open_index(
 /// Opens the image that `descriptor` leads to.
 pub(super) async fn open(
     blobs: &impl Blobs,
-    mut descriptor: Descriptor,
+    descriptor: Descriptor,
     request: Request<'_>,
 ) -> Result<Image, ImageError> {
+    let (media_type, bytes) = manifest(blobs, descriptor, request).await?;
+    open_manifest(blobs, &media_type, bytes, request).await
+}
+
+/// The manifest that `descriptor` leads to, through indexes.
+pub(super) async fn manifest(
+    blobs: &impl Blobs,
+    mut descriptor: Descriptor,
+    request: Request<'_>,
+) -> Result<(MediaType, Bytes), ImageError> {
     for _ in 0..DEPTH {
         let bytes = blobs.document(&descriptor).await?;
+        if let Some(documents) = request.documents {
+            documents.keep(&bytes);
+        }
         if !is_index(request, &descriptor, &bytes)? {
-            return open_manifest(blobs, &descriptor.media_type, bytes, request).await;
+            return Ok((descriptor.media_type, bytes));
         }
         let index: ImageIndex = parse(request.name, "index", &bytes)?;
         descriptor = choose(&index, request)?.clone();
@@ -94,7 +121,8 @@ fn is_index(request: Request<'_>, descriptor: &Descriptor, bytes: &[u8]) -> Resu
     Err(unsupported(request.name, format!("its manifest is a `{media_type}`")))
 }
 
-async fn open_manifest(
+/// Opens the image of a manifest.
+pub(super) async fn open_manifest(
     blobs: &impl Blobs,
     media_type: &MediaType,
     bytes: Bytes,
@@ -225,11 +253,7 @@ mod tests {
 
     fn chosen(index: &ImageIndex, architecture: Option<Architecture>) -> Result<Digest, ImageError> {
         let reporter: SharedReporter = Arc::new(Silent);
-        choose(
-            index,
-            Request { name: "image", architecture, level: CompressionLevel::default(), reporter: &reporter },
-        )
-        .map(|entry| entry.digest)
+        choose(index, Request::new("image", architecture, &reporter)).map(|entry| entry.digest)
     }
 
     #[test]

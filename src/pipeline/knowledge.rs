@@ -47,7 +47,11 @@ pub(super) async fn of_repository(cloud: &Cloud, repository: &RepositoryUri) -> 
 
 /// No image of the repository; base images are found when they are needed.
 pub(super) fn nothing(cloud: &Cloud) -> KnownImages {
-    KnownImages::default().reading(Arc::new(Bases(cloud.clone())))
+    let known = KnownImages::default().reading(Arc::new(Bases(cloud.clone())));
+    match cloud.cache() {
+        Some(cache) => known.remembering(Arc::new(cache.clone())),
+        None => known,
+    }
 }
 
 /// Remembers an image that is in a repository.

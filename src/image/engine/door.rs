@@ -1,21 +1,18 @@
-//! Has an engine push an image into a registry of our own on this machine, which takes only the
-//! layers that nobody has yet. Called by `engine`.
+//! A registry of our own on this machine, into which an engine pushes what it is asked for.
+//! Called by `layers` and `blobs`.
 //!
 //! The save call streams every layer, a push those the registry asks for, and no other call can
-//! choose. An engine asks for a blob only where it remembers the digest some registry gave a
-//! layer of this image, so every such question is answered with yes: the layer is known by what
-//! is in it, and its digest elsewhere does not matter. Nothing the engine says is relied on: the
-//! configuration has to have the image's ID for its digest, and each layer that came the diff ID
-//! the configuration names. What comes is compressed again, so that a layer has the same digest
-//! whichever way it took.
+//! choose. Here every blob counts as there already, but for those that are wanted; the manifests
+//! come in any case. Nothing the engine says is relied on: each blob has the digest of its bytes.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::StreamExt as _;
 use http::{Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Incoming;
@@ -23,69 +20,28 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
-use crate::domain::digest::Digest;
-use crate::domain::manifest::Manifest;
-use crate::domain::platform::Architecture;
+use crate::domain::digest::{DiffId, Digest};
+use crate::domain::manifest::{Descriptor, MediaType};
 use crate::event::{Event, SharedReporter};
-use crate::image::gzip::Compression;
-use crate::image::known::KnownLayers;
-use crate::image::seal::{self, Stored};
+use crate::image::gzip::GzipLayer;
 use crate::image::spool::{Spool, Spooled};
-use crate::image::{Image, ImageError};
-use crate::services::docker::{DockerEngine, EngineImage};
+use crate::services::docker::{self, DockerEngine, EngineImage};
 
 /// No manifest or configuration of an engine is larger.
-const LARGEST_DOCUMENT: u64 = 4 << 20;
+pub(super) const LARGEST_DOCUMENT: u64 = 4 << 20;
 
-/// Takes an image from the engine. The error says in words why that did not work; the image can
-/// still be exported then.
-pub(super) async fn take(
-    engine: &DockerEngine,
-    name: &str,
-    found: &EngineImage,
-    architecture: Option<Architecture>,
-    known: &KnownLayers,
-    reporter: &SharedReporter,
-) -> Result<Image, String> {
-    let door = Door::open(found.id, reporter).await.map_err(|error| error.to_string())?;
-    let mut manifest = door.admit(engine, found).await?;
-    if door.insist(found, known, &manifest) {
-        manifest = door.admit(engine, found).await?;
-    }
-    let received = std::mem::take(&mut *door.lobby.received());
-    drop(door);
-    let config = received.blobs.get(&found.id).filter(|blob| blob.size <= LARGEST_DOCUMENT);
-    let config_bytes = read(config.ok_or("the engine sent no configuration")?).await?;
-    let say = |error: ImageError| error.to_string();
-    let config = seal::config(name, &config_bytes, architecture).map_err(say)?;
-    let (level, mut stored) = (known.compression(), Vec::new());
-    for (diff_id, descriptor) in found.diff_ids.iter().zip(&manifest.layers) {
-        let layer = match (known.get(diff_id), received.blobs.get(&descriptor.digest)) {
-            (Some(known), _) => known.clone(),
-            (None, Some(blob)) => {
-                let what = format!("{name} layer {}", diff_id.0.short());
-                seal::convert(&what, Compression::Gzip, &blob.source, level, reporter).await.map_err(say)?
-            }
-            (None, None) => return Err(format!("the engine kept layer {} to itself", diff_id.0.short())),
-        };
-        stored.push(Stored::Compressed(layer));
-    }
-    seal::rebuild(name, config_bytes, config, stored, level, reporter).await.map_err(say)
-}
-
-async fn read(blob: &Spooled) -> Result<Bytes, String> {
-    let stream = blob.source.open().await.map_err(|error| error.to_string())?;
-    let chunks: Vec<Bytes> = stream.try_collect().await.map_err(|error| error.to_string())?;
-    Ok(chunks.concat().into())
-}
+/// When an engine that has not knocked yet counts as one that does not find the way, because its
+/// loopback address is that of another machine. Most notice it themselves, and at once.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 type Request = http::Request<Incoming>;
 type Response = http::Response<Empty<Bytes>>;
 
-/// A registry for one push; it closes when it is dropped.
-struct Door {
+/// A registry for the pushes of one image; it closes when it is dropped.
+pub(super) struct Door {
     /// Such as `127.0.0.1:40123/name`. Nobody else on this machine knows the name.
     repository: String,
     lobby: Lobby,
@@ -96,66 +52,83 @@ struct Door {
 struct Lobby {
     /// `/v2/NAME/`
     prefix: Arc<str>,
-    /// The image: its configuration is the one blob that has to come.
-    image: Digest,
     received: Arc<Mutex<Received>>,
     reporter: SharedReporter,
 }
 
 /// What the engine has sent.
 #[derive(Default)]
-struct Received {
-    sessions: HashMap<String, Spool>,
-    blobs: HashMap<Digest, Spooled>,
-    manifest: Option<Bytes>,
+pub(super) struct Received {
+    /// Layers, configurations and attestations.
+    pub(super) blobs: HashMap<Digest, Spooled>,
+    /// Manifests and indexes.
+    pub(super) manifests: HashMap<Digest, Bytes>,
+    /// The manifest that came last: all others are parts of it.
+    last: Option<Descriptor>,
     /// Blobs that have to come, whatever the engine remembers.
     wanted: HashSet<Digest>,
+    /// Where somebody waits for layers, and which those are.
+    made: Option<UnboundedSender<GzipLayer>>,
+    layers: HashMap<Digest, DiffId>,
+    sessions: HashMap<String, Spool>,
+    has_knocked: bool,
     bytes: u64,
     reported: u64,
 }
 
 impl Door {
-    async fn open(image: Digest, reporter: &SharedReporter) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        let repository = format!("{}/{name}", listener.local_addr()?);
-        let lobby = Lobby {
-            prefix: format!("/v2/{name}/").into(),
-            image,
-            received: Arc::default(),
-            reporter: reporter.clone(),
+    /// Opens one.
+    pub(super) async fn open(reporter: &SharedReporter) -> Result<Self, String> {
+        let listening = async {
+            let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+            let address = listener.local_addr()?;
+            Ok::<_, std::io::Error>((listener, address))
         };
+        let (listener, address) = listening.await.map_err(|error| error.to_string())?;
+        let name = docker::name_for_a_push();
+        let repository = format!("{address}/{name}");
+        let prefix = format!("/v2/{name}/").into();
+        let lobby = Lobby { prefix, received: Arc::default(), reporter: reporter.clone() };
         let server = tokio::spawn(listen(listener, lobby.clone()));
         Ok(Self { repository, lobby, server })
     }
-}
 
-impl Door {
-    /// Lets the engine push, and returns the manifest it ends with.
-    async fn admit(&self, engine: &DockerEngine, found: &EngineImage) -> Result<Manifest, String> {
-        engine.push(found, &self.repository).await.map_err(|error| error.to_string())?;
-        let manifest = self.lobby.received().manifest.take().ok_or("the engine sent no manifest")?;
-        let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|error| error.to_string())?;
-        if manifest.config.digest != found.id || manifest.layers.len() != found.diff_ids.len() {
-            return Err("the engine pushed another image".to_owned());
-        }
-        Ok(manifest)
+    /// Asks for blobs, from the next push on.
+    pub(super) fn want(&self, blobs: impl IntoIterator<Item = Digest>) {
+        self.lobby.received().wanted.extend(blobs);
     }
 
-    /// Finds the layers that nobody has and that the engine did not send, because it remembers
-    /// them from another registry. Now that their digests there are known, the next time it asks
-    /// the answer is no. Returns whether there are any.
-    fn insist(&self, found: &EngineImage, known: &KnownLayers, manifest: &Manifest) -> bool {
+    /// Announces these gzip layers as soon as they come.
+    pub(super) fn announce(&self, layers: HashMap<Digest, DiffId>, made: Option<UnboundedSender<GzipLayer>>) {
         let mut received = self.lobby.received();
-        let layers = found.diff_ids.iter().zip(&manifest.layers);
-        let kept: Vec<Digest> = layers
-            .filter(|(diff_id, layer)| {
-                known.get(diff_id).is_none() && !received.blobs.contains_key(&layer.digest)
-            })
-            .map(|(_, layer)| layer.digest)
-            .collect();
-        received.wanted.extend(&kept);
-        !kept.is_empty()
+        received.layers = layers;
+        received.made = made;
+    }
+
+    /// Lets the engine push, and returns the manifest it ends with.
+    pub(super) async fn admit(
+        &self,
+        engine: &DockerEngine,
+        found: &EngineImage,
+    ) -> Result<Descriptor, String> {
+        let mut pushing = std::pin::pin!(engine.push(found, &self.repository));
+        let pushed = match tokio::time::timeout(PATIENCE, &mut pushing).await {
+            Ok(pushed) => pushed,
+            Err(_) if self.lobby.received().has_knocked => pushing.await,
+            Err(_) => return Err("the engine does not find the way to this machine".to_owned()),
+        };
+        pushed.map_err(|error| error.to_string())?;
+        self.lobby.received().last.take().ok_or_else(|| "the engine sent no manifest".to_owned())
+    }
+
+    /// What has come so far.
+    pub(super) fn received(&self) -> MutexGuard<'_, Received> {
+        self.lobby.received()
+    }
+
+    /// Closes it, and hands out what has come.
+    pub(super) fn close(self) -> Received {
+        std::mem::take(&mut *self.lobby.received())
     }
 }
 
@@ -175,8 +148,8 @@ impl Lobby {
         let received = self.received();
         match received.blobs.get(&digest) {
             Some(blob) => Some(blob.size),
-            None if digest == self.image || received.wanted.contains(&digest) => None,
-            // It goes into a manifest that nobody reads.
+            None if received.wanted.contains(&digest) => None,
+            // Old engines put it into a manifest, of which nobody reads that.
             None => Some(1),
         }
     }
@@ -213,6 +186,7 @@ async fn listen(listener: TcpListener, lobby: Lobby) {
 
 async fn serve(lobby: Lobby, request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    lobby.received().has_knocked = true;
     if path == "/v2/" {
         return answer(StatusCode::OK, &[]);
     }
@@ -232,7 +206,7 @@ async fn serve(lobby: Lobby, request: Request) -> Response {
             }
             finish(&lobby, session, &query)
         }
-        (Method::PUT, ["manifests", _]) => manifest(&lobby, request.into_body()).await,
+        (Method::PUT, ["manifests", _]) => manifest(&lobby, request).await,
         _ => answer(StatusCode::NOT_FOUND, &[]),
     }
 }
@@ -295,7 +269,14 @@ fn finish(lobby: &Lobby, session: &str, query: &str) -> Response {
         return answer(StatusCode::BAD_REQUEST, &[]);
     }
     let digest = spooled.digest;
-    lobby.received().blobs.insert(digest, spooled);
+    let mut received = lobby.received();
+    if let (Some(diff_id), Some(made)) = (received.layers.get(&digest).copied(), &received.made) {
+        let Spooled { size, source, .. } = spooled.clone();
+        // Nobody may wait for it.
+        let _ = made.send(GzipLayer { diff_id, digest, size, source });
+    }
+    received.blobs.insert(digest, spooled);
+    drop(received);
     created(lobby, &format!("blobs/{digest}"), digest)
 }
 
@@ -305,12 +286,17 @@ fn created(lobby: &Lobby, place: &str, digest: Digest) -> Response {
     answer(StatusCode::CREATED, &headers)
 }
 
-async fn manifest(lobby: &Lobby, body: Incoming) -> Response {
-    let Ok(bytes) = Limited::new(body, LARGEST_DOCUMENT as usize).collect().await else {
+async fn manifest(lobby: &Lobby, request: Request) -> Response {
+    let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = MediaType::from(media_type.unwrap_or_default());
+    let Ok(bytes) = Limited::new(request.into_body(), LARGEST_DOCUMENT as usize).collect().await else {
         return answer(StatusCode::PAYLOAD_TOO_LARGE, &[]);
     };
     let bytes = bytes.to_bytes();
     let digest = Digest::of(&bytes);
-    lobby.received().manifest = Some(bytes);
+    let mut received = lobby.received();
+    received.last = Some(Descriptor::new(media_type, digest, bytes.len() as u64));
+    received.manifests.insert(digest, bytes);
+    drop(received);
     created(lobby, &format!("manifests/{digest}"), digest)
 }

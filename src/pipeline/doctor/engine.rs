@@ -119,7 +119,11 @@ fn findings(
         Builder::Classic => Diagnosis::warning(
             BUILDER,
             "the classic builder: no cache mounts, secrets, or stages at the same time",
-            "update Docker to 18.09 or newer",
+            match engine.is_containerd {
+                // https://github.com/moby/moby/issues/47717
+                true => "update Docker to 28 or newer, or switch its containerd image store off",
+                false => "update Docker to 18.09 or newer",
+            },
         ),
     };
     let store = match engine.is_containerd {

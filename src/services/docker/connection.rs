@@ -9,6 +9,7 @@ use bollard::errors::Error as BollardError;
 use bollard::models::SystemVersion;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
+use super::description::is_containerd;
 use super::discovery::{Candidate, Endpoint};
 use super::{Builder, DockerError};
 
@@ -20,8 +21,16 @@ const REQUEST_TIMEOUT_SECONDS: u64 = 24 * 60 * 60;
 const GREETING_TIMEOUT: Duration = Duration::from_secs(20);
 const SSH_GREETING_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// An engine that answers.
+pub(super) struct Greeted {
+    pub(super) docker: Docker,
+    pub(super) builder: Builder,
+    /// Whether it is a Docker Engine for Linux containers, and not an ancient one.
+    pub(super) is_docker: bool,
+}
+
 /// Tries one candidate.
-pub(super) async fn connect(candidate: &Candidate) -> Result<(Docker, Builder), DockerError> {
+pub(super) async fn connect(candidate: &Candidate) -> Result<Greeted, DockerError> {
     let fault = |error: &(dyn StdError + 'static)| unreachable_engine(candidate, error);
     // Whoever links two TLS libraries in has to choose; the AWS SDK uses this one. An error says
     // that somebody has chosen already.
@@ -45,7 +54,26 @@ pub(super) async fn connect(candidate: &Candidate) -> Result<(Docker, Builder), 
             why: format!("no answer within {} s", patience.as_secs()),
         })?
         .map_err(|error| fault(&error))?;
-    Ok((docker, builder_of(&version)))
+    let is_docker = builder_of(&version) == Builder::BuildKit;
+    let takes_context = !may_take_no_context(&version) || !keeps_images_in_containerd(&docker).await;
+    let builder = if is_docker && takes_context { Builder::BuildKit } else { Builder::Classic };
+    Ok(Greeted { docker, builder, is_docker })
+}
+
+async fn keeps_images_in_containerd(docker: &Docker) -> bool {
+    docker.info().await.is_ok_and(|info| is_containerd(&info))
+}
+
+/// Tells whether BuildKit takes no context from a request where the images are in containerd: so
+/// it was from its first days there to Docker 27. <https://github.com/moby/moby/issues/47717>
+fn may_take_no_context(version: &SystemVersion) -> bool {
+    (Some((1, 42))..Some((1, 48))).contains(&api(version))
+}
+
+/// The version of the API.
+fn api(version: &SystemVersion) -> Option<(u32, u32)> {
+    let (major, minor) = version.api_version.as_deref()?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 fn open(endpoint: &Endpoint) -> Result<Docker, BollardError> {
@@ -78,11 +106,7 @@ fn open(endpoint: &Endpoint) -> Result<Docker, BollardError> {
 pub(super) fn builder_of(version: &SystemVersion) -> Builder {
     let is_podman = version.components.iter().flatten().any(|component| component.name.contains("Podman"));
     let is_windows = version.os.as_deref() == Some("windows");
-    let api = version.api_version.as_deref().and_then(|text| {
-        let (major, minor) = text.split_once('.')?;
-        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
-    });
-    if is_podman || is_windows || api < Some((1, 39)) { Builder::Classic } else { Builder::BuildKit }
+    if is_podman || is_windows || api(version) < Some((1, 39)) { Builder::Classic } else { Builder::BuildKit }
 }
 
 /// Turns a failed greeting into what it means. The library's own words say next to nothing, so
@@ -165,16 +189,28 @@ mod tests {
         let path = directory.path().join("d.sock");
         // The socket stays behind when nobody listens any more.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let error = connect(&candidate(Endpoint::Unix(path.clone()))).await.unwrap_err();
+        let connect = |path| async move { connect(&candidate(Endpoint::Unix(path))).await.err().unwrap() };
+        let error = connect(path.clone()).await;
         assert!(error.to_string().contains("Connection refused"), "{error}");
         std::fs::remove_file(&path).unwrap();
-        let error = connect(&candidate(Endpoint::Unix(path))).await.unwrap_err();
+        let error = connect(path).await;
         assert!(error.to_string().contains("there is no such socket"), "{error}");
+    }
+
+    fn version(json: &str) -> SystemVersion {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn engines_are_known_whose_buildkit_may_take_no_context() {
+        for (api, wanted) in [("1.41", false), ("1.44", true), ("1.47", true), ("1.48", false)] {
+            let version = version(&format!(r#"{{"ApiVersion":"{api}","Os":"linux"}}"#));
+            assert_eq!(may_take_no_context(&version), wanted, "{api}");
+        }
     }
 
     #[test]
     fn the_builder_is_chosen_by_what_the_engine_is() {
-        let version = |json: &str| serde_json::from_str::<SystemVersion>(json).unwrap();
         for (json, wanted) in [
             (
                 r#"{"ApiVersion":"1.41","Os":"linux","Components":[{"Name":"Engine","Version":"20.10.24"}]}"#,

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use bollard::Docker;
+use bollard::models::SystemInfo;
 
 use super::export::broken;
 use super::{Builder, DockerError};
@@ -46,8 +47,7 @@ pub(super) async fn describe(
     let failed = |error| broken("describing the engine".to_owned(), error);
     let (version, info) = tokio::try_join!(docker.version(), docker.info()).map_err(failed)?;
     let is_podman = version.components.iter().flatten().any(|component| component.name.contains("Podman"));
-    let status = info.driver_status.unwrap_or_default();
-    let is_containerd = status.iter().flatten().any(|word| word.starts_with("io.containerd.snapshotter"));
+    let (is_containerd, is_desktop) = (is_containerd(&info), is_desktop(&info));
     Ok(EngineDescription {
         address: address.to_owned(),
         name: if is_podman { "Podman" } else { "Docker" },
@@ -56,8 +56,19 @@ pub(super) async fn describe(
         image_store: info.driver.unwrap_or_default(),
         is_containerd,
         architecture: version.arch.and_then(|arch| Architecture::from_oci(&arch)),
-        is_desktop: info.operating_system.is_some_and(|system| system.contains("Desktop")),
+        is_desktop,
     })
+}
+
+/// Tells whether containerd keeps the images of an engine.
+pub(super) fn is_containerd(info: &SystemInfo) -> bool {
+    let mut words = info.driver_status.iter().flatten().flatten();
+    words.any(|word| word.starts_with("io.containerd.snapshotter"))
+}
+
+/// Tells whether an engine runs in a virtual machine of its own.
+pub(super) fn is_desktop(info: &SystemInfo) -> bool {
+    info.operating_system.as_ref().is_some_and(|system| system.contains("Desktop"))
 }
 
 /// Where Linux lists the programs that run foreign binaries.

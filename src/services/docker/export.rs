@@ -22,17 +22,6 @@ pub(super) async fn inspect(docker: &Docker, name: &str) -> Result<Option<Engine
     }
 }
 
-/// Whether layers lie in the engine as directories, not as the compressed blobs of the
-/// containerd store.
-pub(super) async fn keeps_layers_uncompressed(docker: &Docker) -> bool {
-    let Ok(info) = docker.info().await else { return false };
-    let status = info.driver_status.unwrap_or_default();
-    let is_containerd = status.iter().flatten().any(|word| word.starts_with("io.containerd.snapshotter"));
-    // In a virtual machine, loopback is another.
-    let is_desktop = info.operating_system.is_some_and(|system| system.contains("Desktop"));
-    !is_containerd && !is_desktop
-}
-
 /// The sizes of an image's layers. The history has an entry for each instruction; those that
 /// wrote nothing cannot be told from those that made an empty layer.
 pub(super) async fn layer_sizes(docker: &Docker, image: &EngineImage) -> Option<Vec<u64>> {

@@ -72,7 +72,7 @@ pub(super) fn hint(message: &str, output: &[String], context: &Context) -> Optio
         );
     }
     if needs_buildkit(message) {
-        return Some("this engine builds without BuildKit: use Docker 20.10 or newer".to_owned());
+        return Some("this engine builds without BuildKit: `lambdactl doctor` tells what helps".to_owned());
     }
     if is_base_denied(message) {
         return Some(
@@ -259,7 +259,7 @@ mod tests {
                 "the --mount option requires BuildKit. Refer to https://docs.docker.com/go/buildkit/ to learn how to build images with BuildKit enabled",
                 "",
                 "FROM scratch\n",
-                "20.10",
+                "doctor",
             ),
             (
                 "pull access denied for private/base, repository does not exist or may require 'docker login'",

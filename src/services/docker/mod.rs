@@ -26,6 +26,7 @@ use bollard::Docker;
 use bytes::Bytes;
 use futures_util::Stream;
 
+use self::connection::Greeted;
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::platform::{Architecture, Platform};
 use crate::domain::reference::{ImageReference, RegistryHost};
@@ -38,6 +39,7 @@ pub use description::{BINFMT_MISC, EngineDescription, emulates};
 pub use error::DockerError;
 pub use failure::BuildFailure;
 pub use files::ImageFiles;
+pub use push::name_for_a_push;
 
 /// Where to look for an engine: what the environment says, read once by `cli`.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +132,16 @@ pub struct PublishedImage {
     pub layers: usize,
 }
 
+/// How an engine keeps images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageStore {
+    /// As the blobs a registry has, in containerd; else every layer is a directory.
+    pub is_containerd: bool,
+    /// Whether the engine may reach what listens on this machine's loopback address, so that it
+    /// can push to here. It may still turn out not to.
+    pub is_near: bool,
+}
+
 /// A connected engine.
 #[derive(Clone, Debug)]
 pub struct DockerEngine {
@@ -159,8 +171,8 @@ impl DockerEngine {
         let mut first_error = None;
         for candidate in &candidates {
             match connection::connect(candidate).await {
-                Ok((docker, builder)) => {
-                    let is_near = candidate.is_here() && builder == Builder::BuildKit;
+                Ok(Greeted { docker, builder, is_docker }) => {
+                    let is_near = candidate.is_here() && is_docker;
                     let is_local = candidate.endpoint.is_socket();
                     let address = candidate.endpoint.to_string();
                     return Ok(Self { docker, builder, is_near, is_local, address });
@@ -203,10 +215,16 @@ impl DockerEngine {
         published::below(&self.docker, image).await
     }
 
-    /// Whether it may reach what listens on this machine's loopback address, and keeps layers
-    /// apart, uncompressed: so that having it push to here pays. It may still turn out not to.
-    pub async fn can_push_here(&self) -> bool {
-        self.is_near && export::keeps_layers_uncompressed(&self.docker).await
+    /// How it keeps images. Where it does not tell, it is taken for one that is far away.
+    pub async fn store(&self) -> ImageStore {
+        match self.docker.info().await {
+            Ok(info) => ImageStore {
+                is_containerd: description::is_containerd(&info),
+                // In a virtual machine, loopback is another.
+                is_near: self.is_near && !description::is_desktop(&info),
+            },
+            Err(_) => ImageStore { is_containerd: false, is_near: false },
+        }
     }
 
     /// Uncompressed bytes of the layers of an image, lowest first; `None` where the engine does
@@ -218,6 +236,11 @@ impl DockerEngine {
     /// Pushes an image to a repository on this machine, as which it is not known afterwards.
     pub async fn push(&self, image: &EngineImage, repository: &str) -> Result<(), DockerError> {
         push::push(&self.docker, image, repository).await
+    }
+
+    /// Removes the names under which runs that were killed had it push images to this machine.
+    pub async fn remove_leftovers(&self) {
+        push::remove_leftovers(&self.docker).await;
     }
 
     /// Streams the archive `docker save` would write.

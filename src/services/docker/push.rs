@@ -1,30 +1,46 @@
 //! Lets an engine push an image to a registry on this machine, under a name that goes afterwards.
 //! Called by `DockerEngine`.
 
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
-use bollard::query_parameters::{PushImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+use bollard::errors::Error as BollardError;
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListImagesOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptionsBuilder,
+    TagImageOptionsBuilder,
+};
+use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
 use super::export::broken;
 use super::{DockerError, EngineImage};
 
-/// What an image without any other name is called, because an engine deletes an image with its
-/// last name. The next one takes the name over, and this one is nameless again.
-const KEPT: (&str, &str) = ("lambdactl-build", "latest");
+/// An image of nothing, for taking names over: an engine deletes an image with its last name, but
+/// not one whose name has moved on.
+const EMPTY: (&str, &str) = ("lambdactl-empty", "latest");
 
-/// The tag the image is pushed under; its repository is used once.
+/// A tar archive of nothing.
+const EMPTY_ARCHIVE: Bytes = Bytes::from_static(&[0; 1024]);
+
+/// The tag an image is pushed under; its repository is used once.
 const TAG: &str = "image";
+
+/// How the names begin that images are pushed under.
+const NAME: &str = "lambdactl-";
+
+/// A name that nothing else has, for an image to be pushed under.
+pub fn name_for_a_push() -> String {
+    format!("{NAME}{}", uuid::Uuid::new_v4().simple())
+}
 
 /// Pushes `image` to `repository`, such as `127.0.0.1:5000/name`.
 pub(super) async fn push(docker: &Docker, image: &EngineImage, repository: &str) -> Result<(), DockerError> {
-    let id = image.id.to_string();
     let failed = |error| broken(format!("having image `{}` pushed", image.id.short()), error);
-    if image.tags.is_empty() {
-        tag(docker, &id, KEPT.0, KEPT.1).await.map_err(failed)?;
-    }
-    tag(docker, &id, repository, TAG).await.map_err(failed)?;
-    let name = Name { docker: docker.clone(), name: Some(format!("{repository}:{TAG}")) };
+    tag(docker, &image.id.to_string(), repository, TAG).await.map_err(failed)?;
+    let name = Name { repository: repository.to_owned(), is_last: image.tags.is_empty() };
+    let name = Going { docker: docker.clone(), name: Some(name) };
     let options = PushImageOptionsBuilder::new().tag(TAG).build();
     // Some engines demand credentials even where none are needed.
     let pushing = docker.push_image(repository, Some(options), Some(DockerCredentials::default()));
@@ -33,17 +49,51 @@ pub(super) async fn push(docker: &Docker, image: &EngineImage, repository: &str)
     pushed.map_err(failed)
 }
 
-async fn tag(docker: &Docker, id: &str, repository: &str, tag: &str) -> Result<(), bollard::errors::Error> {
-    docker.tag_image(id, Some(TagImageOptionsBuilder::new().repo(repository).tag(tag).build())).await
+/// Removes the names that runs of lambdactl have left behind which were killed: those of
+/// registries on this machine that are no more.
+pub(super) async fn remove_leftovers(docker: &Docker) {
+    let filters = HashMap::from([("reference", vec![format!("127.0.0.1:*/{NAME}*")])]);
+    let list = ListImagesOptionsBuilder::new().filters(&filters).build();
+    // Whoever cannot list them will find them the next time.
+    let images = docker.list_images(Some(list)).await.unwrap_or_default();
+    for name in images.iter().flat_map(|image| &image.repo_tags).filter_map(|name| left_behind(name)) {
+        let (address, repository) = name;
+        let is_over = tokio::net::TcpStream::connect(address).await.is_err();
+        if is_over {
+            // The other names of its image may go meanwhile.
+            remove(docker, &Name { repository: repository.to_owned(), is_last: true }).await;
+        }
+    }
+}
+
+/// The registry and the repository of a name that is ours.
+fn left_behind(name: &str) -> Option<(SocketAddr, &str)> {
+    let repository = name.strip_suffix(TAG)?.strip_suffix(':')?;
+    let (address, path) = repository.split_once('/')?;
+    let id = path.strip_prefix(NAME)?;
+    let address: SocketAddr = address.parse().ok()?;
+    let is_ours = address.ip() == Ipv4Addr::LOCALHOST && uuid::Uuid::try_parse(id).is_ok();
+    is_ours.then_some((address, repository))
+}
+
+async fn tag(docker: &Docker, image: &str, repository: &str, tag: &str) -> Result<(), BollardError> {
+    docker.tag_image(image, Some(TagImageOptionsBuilder::new().repo(repository).tag(tag).build())).await
+}
+
+/// A name an image was pushed under.
+struct Name {
+    repository: String,
+    /// Whether the image may have no other.
+    is_last: bool,
 }
 
 /// A name that goes, also where nobody waits for the push to end.
-struct Name {
+struct Going {
     docker: Docker,
-    name: Option<String>,
+    name: Option<Name>,
 }
 
-impl Name {
+impl Going {
     async fn remove(mut self) {
         if let Some(name) = self.name.take() {
             remove(&self.docker, &name).await;
@@ -51,7 +101,7 @@ impl Name {
     }
 }
 
-impl Drop for Name {
+impl Drop for Going {
     fn drop(&mut self) {
         let Some(name) = self.name.take() else { return };
         let docker = self.docker.clone();
@@ -61,10 +111,53 @@ impl Drop for Name {
     }
 }
 
-async fn remove(docker: &Docker, name: &str) {
-    // The images it stands on are somebody else's cache.
-    let options = RemoveImageOptionsBuilder::new().noprune(true).build();
-    if let Err(error) = docker.remove_image(name, Some(options), None).await {
-        tracing::debug!("the name `{name}` stays in the engine: {error}");
+/// Removes a name, but never an image.
+async fn remove(docker: &Docker, name: &Name) {
+    let removing = async {
+        if name.is_last {
+            take_over(docker, &name.repository).await?;
+        }
+        // The images it stands on are somebody else's cache.
+        let options = RemoveImageOptionsBuilder::new().noprune(true).build();
+        docker.remove_image(&format!("{}:{TAG}", name.repository), Some(options), None).await
+    };
+    if let Err(error) = removing.await {
+        tracing::debug!("the name `{}` stays in the engine: {error}", name.repository);
+    }
+}
+
+/// Gives a name to the image of nothing, so that the one that had it is nameless.
+async fn take_over(docker: &Docker, repository: &str) -> Result<(), BollardError> {
+    let empty = format!("{}:{}", EMPTY.0, EMPTY.1);
+    match tag(docker, &empty, repository, TAG).await {
+        Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => {}
+        done => return done,
+    }
+    let options = CreateImageOptionsBuilder::new().from_src("-").repo(EMPTY.0).tag(EMPTY.1).build();
+    let importing = docker.create_image(Some(options), Some(bollard::body_full(EMPTY_ARCHIVE)), None);
+    importing.try_for_each(|_| std::future::ready(Ok(()))).await?;
+    tag(docker, &empty, repository, TAG).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_our_own_are_left_behind() {
+        let ours = format!("127.0.0.1:45123/{}:{TAG}", name_for_a_push());
+        let (address, repository) = left_behind(&ours).unwrap();
+        assert_eq!(address, "127.0.0.1:45123".parse().unwrap());
+        assert_eq!(format!("{repository}:{TAG}"), ours);
+        let id = uuid::Uuid::new_v4().simple();
+        for other in [
+            format!("127.0.0.1:45123/lambdactl-{id}:latest"),
+            format!("192.0.2.1:45123/lambdactl-{id}:image"),
+            "127.0.0.1:45123/lambdactl-hello:image".to_owned(),
+            format!("127.0.0.1:45123/{id}:image"),
+            format!("lambdactl-{id}:image"),
+        ] {
+            assert!(left_behind(&other).is_none(), "{other}");
+        }
     }
 }

@@ -1,5 +1,22 @@
 //! Pushes that move no more than they have to, seen from the registry's side.
 
 mod bases;
+mod containerd;
 mod names;
+mod remote;
+mod sources;
 pub mod unchanged;
+
+use crate::support::world::World;
+
+/// What the registry was asked since `mark`, without the paths' beginnings.
+fn asked(world: &World, mark: usize) -> Vec<String> {
+    let log = world.cloud.log();
+    let registry = log[mark..].iter().filter(|entry| entry.path.starts_with("/v2/"));
+    registry
+        .map(|entry| {
+            let kind = if entry.path.contains("/manifests/") { "manifest" } else { "blob" };
+            format!("{} {kind}", entry.method)
+        })
+        .collect()
+}

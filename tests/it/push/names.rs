@@ -1,11 +1,13 @@
 //! What a push through the engine leaves behind in it.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use lambdactl::event::{SharedReporter, Silent};
-use lambdactl::services::docker::DockerEngine;
+use lambdactl::services::docker::{DockerEngine, name_for_a_push};
 
-use crate::support::docker::{context, engine, request};
+use crate::support::docker::{context, context_in, engine, request};
+use crate::support::engines::{Engine, containerd, usual};
 use crate::support::registry::{DockerRegistry, skopeo};
 
 #[tokio::test]
@@ -31,4 +33,65 @@ async fn an_image_without_a_name_is_still_there_after_it_was_pushed() {
     engine.push(&found, &repository).await.unwrap_err();
     let after = engine.inspect(&id.to_string()).await.unwrap().expect("the image is still there");
     assert!(!after.tags.iter().any(|tag| tag.starts_with(&repository)), "{after:?}");
+}
+
+#[tokio::test]
+async fn images_without_names_are_still_there_after_they_were_pushed_at_the_same_time() {
+    for find in [usual as fn() -> Option<Engine>, containerd] {
+        let Some(location) = find().map(|engine| engine.location()) else { continue };
+        let engine = DockerEngine::connect(&location).await.unwrap();
+        let reporter: SharedReporter = Arc::new(Silent);
+        let registry = DockerRegistry::plain();
+        let mut images = Vec::new();
+        for number in 0..4 {
+            let directory = context_in(
+                location.clone(),
+                &format!("FROM scratch\nLABEL number={number}\nCOPY tool /tool\n"),
+                &[],
+            );
+            let id = engine.build(&request(directory.path(), &[]), &reporter).await.unwrap();
+            images.push((directory, engine.inspect(&id.to_string()).await.unwrap().unwrap()));
+        }
+        let pushes = images.iter().enumerate().map(|(number, (_, image))| {
+            let (engine, repository) = (&engine, format!("{}/hello{number}", registry.host()));
+            async move { engine.push(image, &repository).await.unwrap() }
+        });
+        futures_util::future::join_all(pushes).await;
+        for (_, image) in &images {
+            let after =
+                engine.inspect(&image.id.to_string()).await.unwrap().expect("the image is still there");
+            assert_eq!(after.tags, [""; 0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_that_a_killed_run_has_left_behind_go_and_their_images_stay() {
+    for find in [usual as fn() -> Option<Engine>, containerd] {
+        let Some(found) = find() else { continue };
+        let engine = DockerEngine::connect(&found.location()).await.unwrap();
+        let directory = context_in(found.location(), "FROM scratch\nCOPY tool /tool\n", &[]);
+        let reporter: SharedReporter = Arc::new(Silent);
+        let id = engine.build(&request(directory.path(), &[]), &reporter).await.unwrap().to_string();
+        // A run that goes on: its registry listens.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let live = format!("{}/{}:image", listener.local_addr().unwrap(), name_for_a_push());
+        // Nobody listens at port 1.
+        let left = format!("127.0.0.1:1/{}:image", name_for_a_push());
+        let foreign = format!("127.0.0.1:1/lambdactl-{}:image", std::process::id());
+        for name in [&live, &left, &foreign] {
+            found.docker(&["image", "tag", &id, name]);
+        }
+        engine.remove_leftovers().await;
+        let mut tags = engine.inspect(&id).await.unwrap().expect("the image is still there").tags;
+        tags.sort();
+        let mut wanted = vec![live.clone(), foreign.clone()];
+        wanted.sort();
+        assert_eq!(tags, wanted);
+        drop(listener);
+        found.docker(&["image", "rm", &foreign]);
+        engine.remove_leftovers().await;
+        let after = engine.inspect(&id).await.unwrap().expect("the image is still there");
+        assert_eq!(after.tags, [""; 0], "its last name is gone");
+    }
 }
