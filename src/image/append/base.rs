@@ -94,9 +94,9 @@ fn listed(place: &Place) -> String {
 fn node(entry: Entry<'_>, layer: &Arc<Layer>) -> Node {
     let kind = match entry.kind {
         EntryKind::Directory => Kind::Directory,
-        EntryKind::File { path, size } => {
-            let (layer, path) = (layer.clone(), format!("/{path}").into());
-            Kind::File(Content::Layered(Layered { layer, path, size }))
+        EntryKind::File { path, size, text } => {
+            let (layer, path, text) = (layer.clone(), format!("/{path}").into(), text.map(Into::into));
+            Kind::File(Content::Layered(Layered { layer, path, size, text }))
         }
         EntryKind::Link(target) => Kind::Link(PathBuf::from(target)),
         EntryKind::Special => Kind::Special,

@@ -5,8 +5,10 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::image::Layer;
+use super::Stopped;
+use super::engine;
 use crate::image::blob::read_at;
+use crate::image::{ImageError, Layer};
 use crate::services::docker::ImageFiles;
 
 /// The bytes of one file.
@@ -37,6 +39,8 @@ pub(super) struct Layered {
     /// As the layer has it.
     pub(super) path: Arc<str>,
     pub(super) size: u64,
+    /// The bytes themselves, where the list of the layer has them.
+    pub(super) text: Option<Arc<str>>,
 }
 
 /// A part of a file that nobody else can change.
@@ -56,6 +60,27 @@ impl Content {
             Self::Layered(layered) => layered.size,
             Self::Contained(contained) => contained.size,
         }
+    }
+
+    /// All of its bytes, which should be few; `None` where they cannot be had at once. May block.
+    pub(super) fn bytes(&self) -> Result<Option<Vec<u8>>, Stopped> {
+        let mut bytes = Vec::new();
+        match self {
+            Self::Host { path, .. } => {
+                let unreadable = |source| ImageError::Read { what: path.display().to_string(), source };
+                bytes = std::fs::read(path).map_err(unreadable)?;
+            }
+            Self::Spooled(spooled) => {
+                let unreadable = |source| ImageError::Read { what: "a temporary file".to_owned(), source };
+                spooled.reader().read_to_end(&mut bytes).map_err(unreadable)?;
+            }
+            Self::Layered(layered) => match &layered.text {
+                Some(text) => bytes = text.as_bytes().to_vec(),
+                None => return Ok(None),
+            },
+            Self::Contained(contained) => bytes = engine::bytes(contained)?,
+        }
+        Ok(Some(bytes))
     }
 }
 

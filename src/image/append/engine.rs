@@ -190,6 +190,18 @@ impl Unexplored for Files {
     }
 }
 
+/// The bytes of a file, which should be few. Blocks.
+pub(super) fn bytes(contained: &Contained) -> Result<Vec<u8>, ImageError> {
+    let broken = broken(&contained.path);
+    let gone = || broken(io::ErrorKind::NotFound.into());
+    let archive = open(&contained.files, &Handle::current(), &contained.path)?.ok_or_else(gone)?;
+    let mut archive = Archive::new(archive);
+    let first = archive.entries().map_err(&broken)?.next().ok_or_else(gone)?;
+    let mut bytes = Vec::new();
+    first.map_err(&broken)?.read_to_end(&mut bytes).map_err(&broken)?;
+    Ok(bytes)
+}
+
 /// Takes single files out of images of the engine; afterwards `nodes` can be written. Blocks.
 pub(super) fn take_out(nodes: Vec<&mut Node>) -> Result<(), ImageError> {
     let runtime = &Handle::current();

@@ -1,8 +1,9 @@
 //! The files of one layer, in a form that is small in memory and looked up in place.
 //!
 //! A base image may have a hundred thousand files, of which a Dockerfile touches a dozen. So a list
-//! is one text: for each entry its path, what it is, and where a link leads, each ended by a zero
-//! byte, and sorted so that everything in a directory stands together. Called by `base`.
+//! is one text: for each entry its path, what it is, and where a link leads or what a list of
+//! accounts says, each ended by a zero byte, and sorted so that everything in a directory stands
+//! together. Called by `base`.
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
@@ -12,10 +13,14 @@ use std::path::Path;
 
 use tar::{Archive, EntryType};
 
+use super::accounts;
 use super::tree::{Owner, place, text};
 
 /// What a list begins with; another number is another form.
-const VERSION: &str = "layer 1\0";
+const VERSION: &str = "layer 2\0";
+
+/// No list is larger: it would have a million entries and more.
+const LARGEST: usize = 256 << 20;
 
 /// Marks what a layer takes away.
 /// <https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts>
@@ -47,6 +52,8 @@ pub(super) enum EntryKind<'a> {
     File {
         path: &'a str,
         size: u64,
+        /// Its bytes, where it lists accounts.
+        text: Option<&'a str>,
     },
     /// Leads there.
     Link(&'a str),
@@ -70,7 +77,7 @@ impl Listing {
                 EntryType::Regular | EntryType::Continuous if has_attributes(&mut entry)? => {
                     ('s', String::new())
                 }
-                EntryType::Regular | EntryType::Continuous => ('f', String::new()),
+                EntryType::Regular | EntryType::Continuous => ('f', accounts_of(&mut entry)?),
                 EntryType::Char | EntryType::Block | EntryType::Fifo | EntryType::GNUSparse => {
                     ('s', String::new())
                 }
@@ -115,8 +122,11 @@ impl Listing {
 
     /// Reads a list that was remembered; `None` where there is none that is whole.
     pub(super) fn recall(file: &Path) -> Option<Self> {
-        let bytes = zstd::stream::decode_all(fs::File::open(file).ok()?).ok()?;
-        Self::index(String::from_utf8(bytes).ok()?)
+        let bytes = fs::read(file).ok()?;
+        // At once, and into as much as it takes: a stream would need memory of its own.
+        let size = zstd::zstd_safe::get_frame_content_size(&bytes).ok()??;
+        let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST)?;
+        Self::index(String::from_utf8(zstd::bulk::decompress(&bytes, size).ok()?).ok()?)
     }
 
     /// Remembers it.
@@ -124,11 +134,10 @@ impl Listing {
         let directory = file.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(directory)?;
         let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
-        let mut encoder = zstd::stream::write::Encoder::new(&mut temporary, 3)?;
+        let mut compressor = zstd::bulk::Compressor::new(3)?;
         // So that damage is noticed.
-        encoder.include_checksum(true)?;
-        encoder.write_all(self.text.as_bytes())?;
-        encoder.finish()?.flush()?;
+        compressor.include_checksum(true)?;
+        temporary.write_all(&compressor.compress(self.text.as_bytes())?)?;
         temporary.persist(file)?;
         Ok(())
     }
@@ -180,9 +189,9 @@ impl Listing {
         let Fields { path, kind, mode, owner, size, target } = self.fields(start)?;
         let kind = match kind {
             "d" => EntryKind::Directory,
-            "f" => EntryKind::File { path, size },
+            "f" => EntryKind::File { path, size, text: Some(target).filter(|text| !text.is_empty()) },
             "h" => match self.position(target).and_then(|start| self.fields(start)) {
-                Some(Fields { path, kind: "f", size, .. }) => EntryKind::File { path, size },
+                Some(Fields { path, kind: "f", size, .. }) => EntryKind::File { path, size, text: None },
                 // Of a layer below; nobody writes that.
                 _ => EntryKind::Special,
             },
@@ -239,6 +248,17 @@ pub(super) fn has_attributes(entry: &mut tar::Entry<'_, impl Read>) -> io::Resul
         }
     }
     Ok(false)
+}
+
+/// The bytes of a file that lists accounts; empty for all others, and where they are no text.
+fn accounts_of(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<String> {
+    let path = text(&place(&entry.path()?.to_string_lossy()));
+    if !accounts::FILES.contains(&path.as_str()) || entry.size() > accounts::LARGEST {
+        return Ok(String::new());
+    }
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).unwrap_or_default())
 }
 
 /// Sorts a directory, and what is below it, before everything else that begins with its name.
@@ -307,7 +327,7 @@ pub(super) mod tests {
             ("x", 'h', 0o644, 0, "y"),
             ("y", 'h', 0o644, 0, "x"),
         ]);
-        assert_eq!(list.find("two").unwrap().kind, EntryKind::File { path: "one", size: 5 });
+        assert_eq!(list.find("two").unwrap().kind, EntryKind::File { path: "one", size: 5, text: None });
         assert_eq!(list.find("x").unwrap().kind, EntryKind::Special);
     }
 
@@ -324,7 +344,7 @@ pub(super) mod tests {
         bytes[last] ^= 1;
         fs::write(&file, &bytes).unwrap();
         assert_eq!(Listing::recall(&file), None);
-        let other = zstd::stream::encode_all(&b"[{\"p\":\"a\"}]"[..], 3).unwrap();
+        let other = zstd::bulk::compress(b"[{\"p\":\"a\"}]", 3).unwrap();
         fs::write(&file, other).unwrap();
         assert_eq!(Listing::recall(&file), None);
     }

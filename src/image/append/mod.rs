@@ -5,6 +5,7 @@
 //! because builders differ in it, or because something about the base is not known, makes the
 //! image [`Stopped::Unfit`]. Nothing has been written then.
 
+mod accounts;
 mod archive;
 mod base;
 mod config;
@@ -106,7 +107,8 @@ pub trait Images: Sync {
     ) -> impl Future<Output = Result<Image, ImageError>> + Send;
 }
 
-/// Makes the image of a Dockerfile; every time in what is made here is 1970.
+/// Makes the image of a Dockerfile; every time in what is made here is 1970, or what the ARG
+/// `SOURCE_DATE_EPOCH` says.
 pub async fn build(
     request: &BuildRequest,
     images: &impl Images,
@@ -115,11 +117,10 @@ pub async fn build(
     let text = read_text(request).await?;
     let given: BTreeMap<String, String> =
         request.args.iter().map(|(name, value)| (name.clone(), Secret::expose(value).to_owned())).collect();
-    if let Some(name) =
-        given.keys().find(|name| name.starts_with("BUILDKIT_") || *name == "SOURCE_DATE_EPOCH")
-    {
+    if let Some(name) = given.keys().find(|name| name.starts_with("BUILDKIT_")) {
         return Err(NotUnderstood::new(format!("the ARG `{name}`")).into());
     }
+    let epoch = epoch(&given)?;
     let platform = platform_arguments(request.architecture);
     let stages = Stages::of(Dockerfile::parse(&text)?, &given, &platform)?;
     let target = stages.target(request.target.as_deref())?;
@@ -158,8 +159,8 @@ pub async fn build(
     let (finished, known): (Result<Finished, Stopped>, _) = tokio::join!(finished, knowing);
     let made = async {
         let finished = Arc::new(finished?);
-        let layers = layers(&finished, &known, reporter).await?;
-        let mut image = finished.image(&layers)?;
+        let layers = layers(&finished, &known, epoch, reporter).await?;
+        let mut image = finished.image(&layers, epoch)?;
         known.find(&mut image.layers).await;
         Ok(image)
     };
@@ -172,6 +173,7 @@ pub async fn build(
 async fn layers(
     finished: &Arc<Finished>,
     known: &KnownImages,
+    epoch: u64,
     reporter: &SharedReporter,
 ) -> Result<Vec<GzipLayer>, ImageError> {
     let there = if known.is_empty() {
@@ -181,7 +183,7 @@ async fn layers(
         let diff_ids = blocking(move |stop| {
             let size = finished.layers().map(layer::size).sum();
             let mut progress = Progress::new("reading", Some(size), &reporter);
-            finished.layers().map(|nodes| layer::diff_id(nodes, 0, &mut progress, &stop)).collect()
+            finished.layers().map(|nodes| layer::diff_id(nodes, epoch, &mut progress, &stop)).collect()
         });
         let diff_ids: Vec<DiffId> = diff_ids.await?;
         let known = known.layers(&diff_ids).await;
@@ -197,7 +199,7 @@ async fn layers(
         let layers = finished.layers().zip(there()).map(|(nodes, there)| match there {
             Some(layer) => Ok(layer),
             None => {
-                let layer = layer::write(nodes, 0, level, &mut progress, &stop)?;
+                let layer = layer::write(nodes, epoch, level, &mut progress, &stop)?;
                 if let Some(made) = made.as_ref().filter(|_| layer.size > SMALL) {
                     // Whoever sends layers early may have given up.
                     let _ = made.send(layer.clone());
@@ -208,6 +210,15 @@ async fn layers(
         layers.collect()
     })
     .await
+}
+
+/// The time of all that is made, in seconds since 1970.
+/// <https://reproducible-builds.org/docs/source-date-epoch/>
+fn epoch(given: &BTreeMap<String, String>) -> Result<u64, NotUnderstood> {
+    let Some(text) = given.get("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else { return Ok(0) };
+    // Beyond the year 9999 there is no way to write it into the configuration.
+    let epoch = text.parse().ok().filter(|epoch| *epoch <= 253_402_300_799);
+    epoch.ok_or_else(|| NotUnderstood::new(format!("the time `{text}` in `SOURCE_DATE_EPOCH`")))
 }
 
 async fn read_text(request: &BuildRequest) -> Result<String, Stopped> {

@@ -121,9 +121,9 @@ impl Plan {
     ) -> Result<(), NotUnderstood> {
         let wanted = architecture.map(|architecture| format!("linux/{}", architecture.oci()));
         for stage in self.carried_out().map(|index| &stages.stages[index]) {
-            if let Some(platform) =
-                stage.platform.as_ref().filter(|platform| wanted.as_ref() != Some(*platform))
-            {
+            let Some(platform) = stage.platform.clone() else { continue };
+            let platform = platform.map_err(|error| error.on(stage.line))?;
+            if wanted.as_ref() != Some(&platform) {
                 return Err(NotUnderstood::new(format!("the platform `{platform}`")).on(stage.line));
             }
         }

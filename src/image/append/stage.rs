@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::Stopped;
+use super::accounts;
 use super::archive::is_archive;
 use super::config::Config;
 use super::copy::{self, Manner};
@@ -253,17 +254,19 @@ impl Stage {
         }
         let directory = self.absolute(path);
         self.config.set("WorkingDir", text(&directory))?;
-        let owner = match self.config.text("User") {
-            "" => Ok(Owner::default()),
-            user => owner(user),
+        let real = self.tree.real(&directory)?;
+        if self.tree.get(&real)?.is_some_and(|node| node.is_directory()) {
+            // It does not matter whose it would be.
+            return Ok(None);
+        }
+        let owner = match self.config.text("User").to_owned() {
+            user if user.is_empty() => Owner::default(),
+            user => owner(&mut self.tree, &user)?,
         };
-        let stand_in = owner.as_ref().copied().unwrap_or_default();
-        let written = copy::make_directory(&mut self.tree, &directory, stand_in)?;
+        let written = copy::make_directory(&mut self.tree, &directory, owner)?;
         if written.is_empty() {
             return Ok(None);
         }
-        // Only now it matters who that is.
-        owner?;
         self.layer(written).map(Some)
     }
 
@@ -282,12 +285,12 @@ impl Stage {
         source: &mut Tree,
     ) -> Result<BTreeMap<Place, Node>, Stopped> {
         let is_add = instruction.keyword == "ADD";
-        let (mut manner, mut linked) = (Manner::default(), false);
+        let (mut manner, mut chown, mut linked) = (Manner::default(), None, false);
         for flag in &instruction.flags {
             let bad = || NotUnderstood::new(format!("the option `{flag}`"));
             match flag.split_once('=').unwrap_or((flag, "")) {
                 ("--from", from) if !from.is_empty() && !is_add => {}
-                ("--chown", user) => manner.owner = Some(owner(&self.resolve(user, around)?)?),
+                ("--chown", user) => chown = Some(self.resolve(user, around)?),
                 ("--chmod", mode) => {
                     let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777);
                     manner.mode = Some(mode.ok_or_else(bad)?);
@@ -296,6 +299,11 @@ impl Stage {
                 ("--link", "false") => {}
                 _ => return Err(bad().into()),
             }
+        }
+        if let Some(user) = chown {
+            // Beside everything else there are no lists of names.
+            let mut nothing = Tree::empty();
+            manner.owner = Some(owner(if linked { &mut nothing } else { &mut self.tree }, &user)?);
         }
         let mut paths = Vec::new();
         for word in arguments::list(&instruction.rest)? {
@@ -383,18 +391,27 @@ impl Stage {
     }
 }
 
-/// Reads `--chown` and USER where they are numbers; the group is the user's number where it is
-/// not given. <https://docs.docker.com/reference/dockerfile/#copy---chown---chmod>
-fn owner(text: &str) -> Result<Owner, Stopped> {
+/// Reads `--chown` and USER: numbers, and names that the image lists. The group of a name is the
+/// one it is listed with, that of a number the number.
+/// <https://docs.docker.com/reference/dockerfile/#copy---chown---chmod>
+fn owner(tree: &mut Tree, text: &str) -> Result<Owner, Stopped> {
+    let unknown = || NotUnderstood::new(format!("the name of a user or group in `{text}`"));
     let number = |name: &str| match name {
         "root" => Some(0),
         _ => name.parse::<u64>().ok().filter(|id| i32::try_from(*id).is_ok() && !name.starts_with('+')),
     };
-    let (user, group) = text.split_once(':').unwrap_or((text, text));
-    match (number(user), number(group)) {
-        (Some(user), Some(group)) => Ok(Owner { user, group }),
-        _ => Err(NotUnderstood::new(format!("the name of a user or group in `{text}`")).into()),
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let mut owner = match number(user) {
+        Some(id) => Owner { user: id, group: id },
+        None => accounts::user(tree, user)?.ok_or_else(unknown)?,
+    };
+    if let Some(group) = group {
+        owner.group = match number(group) {
+            Some(id) => id,
+            None => accounts::group(tree, group)?.ok_or_else(unknown)?,
+        };
     }
+    Ok(owner)
 }
 
 fn is_remote(source: &str) -> bool {

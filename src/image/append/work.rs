@@ -162,8 +162,8 @@ impl Finished {
     }
 
     /// The image, with the layers that were made for what was done.
-    pub(super) fn image(&self, made: &[GzipLayer]) -> Result<Image, ImageError> {
-        let created = created(0)?;
+    pub(super) fn image(&self, made: &[GzipLayer], epoch: u64) -> Result<Image, ImageError> {
+        let created = created(epoch)?;
         let mut document = self.config.document.clone();
         let root = object(&mut document)?;
         root.insert("created".to_owned(), created.clone().into());

@@ -50,8 +50,15 @@ const KEYWORDS: [&str; 18] = [
     "WORKDIR",
 ];
 
-/// The frontend whose rules are followed here.
-const FRONTENDS: [&str; 2] = ["docker/dockerfile:1", "docker.io/docker/dockerfile:1"];
+/// Tells whether a frontend is one whose rules are followed here: `docker/dockerfile:1`, or a
+/// version of it. Where versions differ, nothing is understood anyway.
+fn is_frontend(name: &str) -> bool {
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let Some(version) = name.strip_prefix("docker/dockerfile:") else { return false };
+    let mut parts = version.split('.');
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    parts.next() == Some("1") && parts.clone().count() <= 2 && parts.all(is_number)
+}
 
 impl Dockerfile {
     /// Reads the text of a Dockerfile.
@@ -104,7 +111,7 @@ fn directives(lines: &[&str]) -> Result<char, NotUnderstood> {
         match (name.as_str(), value) {
             ("escape", "\\") => escape = Some('\\'),
             ("escape", "`") => escape = Some('`'),
-            ("syntax", frontend) if FRONTENDS.contains(&frontend) => {}
+            ("syntax", frontend) if is_frontend(frontend) => {}
             ("check", _) => {}
             (_, value) => {
                 return Err(NotUnderstood::new(format!("the directive `{name}={value}`")).on(number));
@@ -256,5 +263,20 @@ mod tests {
             assert_eq!(complaint(text), what);
         }
         assert!(Dockerfile::parse("# syntax=docker/dockerfile:1\n# check=skip=all\nFROM a").is_ok());
+        for (version, is_known) in [
+            ("docker.io/docker/dockerfile:1", true),
+            ("docker/dockerfile:1.4", true),
+            ("docker/dockerfile:1.20.0", true),
+            ("docker/dockerfile:1.", false),
+            ("docker/dockerfile:1.4-labs", false),
+            ("docker/dockerfile:1.4.0.1", false),
+            ("docker/dockerfile:2", false),
+            ("docker/dockerfile", false),
+            ("docker/dockerfile:latest", false),
+            ("docker/dockerfile:1@sha256:00", false),
+            ("other/dockerfile:1", false),
+        ] {
+            assert_eq!(is_frontend(version), is_known, "{version}");
+        }
     }
 }

@@ -23,8 +23,8 @@ pub(in super::super) struct Stage {
     /// The line of its `FROM`.
     pub(in super::super) line: usize,
     pub(in super::super) base: Base,
-    /// What `--platform` says, resolved.
-    pub(in super::super) platform: Option<String>,
+    /// What `--platform` says, resolved, as far as anybody but a builder can.
+    pub(in super::super) platform: Option<Result<String, NotUnderstood>>,
     pub(in super::super) instructions: Vec<Instruction>,
 }
 
@@ -128,7 +128,8 @@ impl Stages {
         let platform = match from.flags.as_slice() {
             [] => None,
             [flag] => match flag.strip_prefix("--platform=") {
-                Some(text) => Some(self.resolve(text, platform)?),
+                // It matters only if the stage is carried out here.
+                Some(text) => Some(self.resolve(text, platform)),
                 None => return Err(NotUnderstood::new(format!("the option `{flag}`"))),
             },
             _ => return Err(NotUnderstood::new("several options of `FROM`")),
@@ -296,10 +297,8 @@ mod tests {
 
     #[test]
     fn malformed_stages_are_left_to_the_builder() {
-        assert_eq!(
-            stages("FROM --platform=$BUILDPLATFORM a").unwrap_err().to_string(),
-            "line 1: the builder's own `BUILDPLATFORM`"
-        );
+        let own = stages("FROM --platform=$BUILDPLATFORM a").unwrap().stages[0].platform.clone();
+        assert_eq!(own.unwrap().unwrap_err().to_string(), "the builder's own `BUILDPLATFORM`");
         for text in [
             "FROM",
             "FROM a b",
@@ -312,6 +311,6 @@ mod tests {
             assert!(stages(text).is_err(), "{text}");
         }
         let stages = stages("FROM --platform=linux/$TARGETARCH a").unwrap();
-        assert_eq!(stages.stages[0].platform.as_deref(), Some("linux/amd64"));
+        assert_eq!(stages.stages[0].platform, Some(Ok("linux/amd64".to_owned())));
     }
 }

@@ -49,6 +49,12 @@ const FILES: &[Entry] = &[
     File("tree/b/c/4.log", 0o644, "4"),
     File("tree/keep.log", 0o644, "5"),
     File("vendor/node_modules/x/index.js", 0o644, "js"),
+    File(
+        "accounts/passwd",
+        0o644,
+        "root:x:0:0:root:/root:/bin/sh\n# nobody reads this\napp:x:11:12::/:/bin/sh\napp:x:1:1::/:\n",
+    ),
+    File("accounts/group", 0o644, "root:x:0:\nstaff:x:50:app\napp:x:12:\n"),
     File(".dockerignore", 0o644, "# left out\n**/*.log\n!tree/keep.log\nvendor/\n*/er\nsecret\n!secret\n"),
 ];
 
@@ -182,6 +188,25 @@ COPY --chown=1:1 app.py /
 "#,
     ),
     (
+        "users and groups by name",
+        r#"FROM scratch AS listed
+COPY accounts /etc
+COPY --chown=app app.py /one/
+COPY --chown=app:staff src /two
+COPY --chown=7:staff app.py /three/
+COPY --chown=app:9 app.py /four/
+COPY --chown=root:app app.py /five/
+USER app:staff
+WORKDIR /home/app
+COPY app.py .
+WORKDIR /home/app
+FROM listed
+COPY --chown=app --from=listed /two /six
+USER app
+WORKDIR sub
+"#,
+    ),
+    (
         "commands",
         r#"FROM scratch
 COPY app.py /
@@ -244,6 +269,17 @@ COPY --from=x /opt/data/ /data/
 COPY --from=x /usr/../srv /
 "#,
     ),
+    (
+        "users and groups by name",
+        r#"FROM $BASE
+COPY --chown=app:staff src /src
+COPY --chown=app app.py /bin/
+USER app
+WORKDIR /home/app
+COPY accounts/passwd /etc/passwd
+COPY --chown=app:app app.py .
+"#,
+    ),
     ("nothing but configuration", "FROM $BASE\nCMD [\"x\"]\n"),
 ];
 
@@ -286,6 +322,20 @@ ENTRYPOINT ["/bootstrap"]
 "#,
     ),
     (
+        "users that RUN has made",
+        r#"FROM --platform=$BUILDPLATFORM scratch AS build
+COPY tool /tool
+RUN ["/tool", "write", "/out/app", "x"]
+FROM scratch
+COPY tool /bin/tool
+RUN ["/bin/tool", "write", "/etc/passwd", "app:x:11:12::/:"]
+COPY --chown=app app.py /srv/
+USER app
+WORKDIR /home/app
+COPY --from=build --chown=app:3 /out .
+"#,
+    ),
+    (
         "a stage on a stage with RUN",
         r#"FROM scratch AS one
 COPY tool /tool
@@ -303,6 +353,12 @@ COPY --from=0 /one/app.py /
 
 const BASE_FILES: &[Entry] = &[
     File("root/usr/bin/tool", 0o755, "tool"),
+    File(
+        "root/etc/passwd",
+        0o644,
+        "root:x:0:0:root:/root:/bin/sh\n# nobody reads this\napp:x:11:12::/:/bin/sh\napp:x:1:1::/:\n",
+    ),
+    File("root/etc/group", 0o644, "root:x:0:\nstaff:x:50:app\napp:x:12:\n"),
     Link("root/bin", "usr/bin"),
     Directory("root/tmp", 0o1777),
     File("root/srv/file", 0o640, "old"),

@@ -14,6 +14,7 @@ const FILES: &[Entry] = &[
     File("d/x", 0o644, "x"),
     File("app.tar.gz", 0o644, "\u{1f}not quite"),
     File("ignored", 0o644, ""),
+    File("accounts", 0o644, "app:x:1:2::/:\n"),
     File(".dockerignore", 0o644, "ignored"),
     Link("circle", "circle"),
 ];
@@ -40,6 +41,16 @@ const REASONS: &[(&str, &str)] = &[
     ("FROM scratch\nCOPY --chmod=700 a /new/", "line 2: `--chmod` where `/new` has to be made"),
     ("FROM scratch\nCOPY --chmod=700 set-id /", "line 2: `--chmod` of `/set-id`, which has a special mode"),
     ("FROM scratch\nCOPY --chown=app a /", "line 2: the name of a user or group in `app`"),
+    (
+        "FROM scratch\nCOPY accounts /etc/passwd\nCOPY --link --chown=app a /x/",
+        "line 3: the name of a user or group in `app`",
+    ),
+    (
+        "FROM scratch\nCOPY accounts /etc/passwd\nCOPY --chown=app:app a /x/",
+        "line 3: the name of a user or group in `app:app`",
+    ),
+    ("FROM scratch\nCOPY accounts /etc/passwd\nCOPY --chown=app a /x/", ""),
+    ("FROM --platform=$BUILDPLATFORM scratch\nCOPY a /", "line 1: the builder's own `BUILDPLATFORM`"),
     ("FROM scratch\nCOPY --chown=1:staff a /", "line 2: the name of a user or group in `1:staff`"),
     ("FROM scratch\nUSER app\nWORKDIR /new", "line 3: the name of a user or group in `app`"),
     ("FROM scratch\nCOPY ignored /", "line 2: `ignored` does not exist, or is left out"),
@@ -141,4 +152,7 @@ async fn arguments_that_are_the_builder_s_are_left_to_it() {
     std::fs::write(directory.path().join("Dockerfile"), "FROM scratch\nCMD [\"a\"]").unwrap();
     let request = request(directory.path(), &[("BUILDKIT_SYNTAX", "x")]);
     assert_eq!(appended(&request).await.unwrap_err().to_string(), "the ARG `BUILDKIT_SYNTAX`");
+    let request = crate::support::docker::request(directory.path(), &[("SOURCE_DATE_EPOCH", "soon")]);
+    let why = appended(&request).await.unwrap_err().to_string();
+    assert_eq!(why, "the time `soon` in `SOURCE_DATE_EPOCH`");
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use futures_util::TryStreamExt as _;
 use lambdactl::domain::reference::{ImageReference, RepositoryUri};
 use lambdactl::image::registry::read;
 use lambdactl::image::{BlobSource, Layer, append};
@@ -46,6 +47,30 @@ async fn two_copies_of_a_tree_give_the_same_digest() {
     assert_eq!(first, digest(two.path()).await);
     fs::write(two.path().join("src/one"), "other").unwrap();
     assert_ne!(first, digest(two.path()).await);
+}
+
+#[tokio::test]
+async fn every_time_is_the_one_that_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path(), FILES);
+    let at = |epoch: &'static str| {
+        let request = request(directory.path(), &[("SOURCE_DATE_EPOCH", epoch)]);
+        async move { appended(&request).await.unwrap() }
+    };
+    let image = at("1700000000").await;
+    let document = &image.config.document;
+    assert_eq!(document["created"], "2023-11-14T22:13:20Z");
+    assert_eq!(document["history"][0]["created"], "2023-11-14T22:13:20Z");
+    for layer in &image.layers {
+        let chunks: Vec<_> = layer.source.open().await.unwrap().try_collect().await.unwrap();
+        let bytes = chunks.concat();
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes.as_slice()));
+        let times: Vec<u64> =
+            archive.entries().unwrap().map(|entry| entry.unwrap().header().mtime().unwrap()).collect();
+        assert!(!times.is_empty() && times.iter().all(|time| *time == 1_700_000_000), "{times:?}");
+    }
+    assert_eq!(image.digest(), at("1700000000").await.digest());
+    assert_eq!(at("").await.digest(), appended(&request(directory.path(), &[])).await.unwrap().digest());
 }
 
 #[tokio::test]
