@@ -231,6 +231,6 @@ fn what_the_local_cloud_cannot_run_it_says_honestly() {
         cloud.refused("POST", "/2015-03-31/functions/hello/invocations", &json!({}));
     assert_eq!((status, code.as_str()), (501, "ServiceException"));
     assert!(message.contains(".zip"), "{message}");
-    let (status, ..) = cloud.refused("GET", "/2019-09-25/functions/hello/event-invoke-config", &Value::Null);
+    let (status, ..) = cloud.refused("GET", "/2020-06-30/functions/hello/code-signing-config", &Value::Null);
     assert_eq!(status, 501);
 }
