@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::OnceCell;
+
 use super::cache::Cache;
 use super::error::PipelineError;
 use super::limits::Limits;
@@ -47,12 +49,45 @@ struct Inner {
 /// What the clouds of many functions have in common.
 #[derive(Clone)]
 struct Shared {
-    http: reqwest::Client,
+    http: Registries,
     engine: EngineLocation,
     ledger: Ledger,
     tokens: Arc<Mutex<BTreeMap<String, Arc<EcrTokens>>>>,
     cache: OnceLock<Cache>,
     limits: Limits,
+}
+
+/// The HTTP client of all registries. Reading the machine's roots of trust takes longer than all
+/// else a short command does, so it goes on beside that from the beginning.
+#[derive(Clone)]
+struct Registries {
+    client: Arc<OnceCell<reqwest::Client>>,
+    extra_roots: Arc<[PathBuf]>,
+}
+
+impl Registries {
+    fn prepare(extra_roots: Vec<PathBuf>) -> Self {
+        let registries = Self { client: Arc::default(), extra_roots: extra_roots.into() };
+        let ahead = registries.clone();
+        // Whoever needs it meets the error again.
+        tokio::spawn(async move { ahead.client().await.map(drop) });
+        registries
+    }
+
+    async fn client(&self) -> Result<reqwest::Client, PipelineError> {
+        let make = || async {
+            let extra_roots = self.extra_roots.clone();
+            match tokio::task::spawn_blocking(move || http::client(&extra_roots)).await {
+                Ok(made) => made,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The program is ending.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        };
+        Ok(self.client.get_or_try_init(make).await?.clone())
+    }
 }
 
 impl fmt::Debug for Cloud {
@@ -69,7 +104,7 @@ impl Cloud {
         engine: EngineLocation,
         reporter: SharedReporter,
     ) -> Result<Self, PipelineError> {
-        let http = http::client(&session.extra_roots)?;
+        let http = Registries::prepare(session.extra_roots.clone());
         let session = Session::load(session, reporter.clone()).await?;
         let lambda = LambdaClient::new(&session);
         let shared = Shared {
@@ -217,7 +252,7 @@ impl Cloud {
                 None => Authorization::Anonymous,
             },
         };
-        let (http, reporter) = (self.inner.shared.http.clone(), self.inner.reporter.clone());
+        let (http, reporter) = (self.inner.shared.http.client().await?, self.inner.reporter.clone());
         let client = RegistryClient::new(http, host.clone(), authorization, reporter);
         Ok(clients().entry(host.clone()).or_insert(client).clone())
     }
