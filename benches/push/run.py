@@ -259,10 +259,13 @@ def table(link: str, case: str, results: dict, against: str = "docker") -> dict:
 
 def forget():
     """Removes the images of ours from the engine."""
-    names = subprocess.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True).stdout.split()
-    ours = [name for name in names if name.startswith(f"{NAME}:") or f"/{NAME}-" in name]
-    if ours:
-        subprocess.run(["docker", "rmi", "-f", *ours], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # Once by name, and once by digest: a name that moved on leaves one behind.
+    for form in ("{{.Repository}}:{{.Tag}}", "{{.Repository}}@{{.Digest}}"):
+        listed = subprocess.run(["docker", "images", "--digests", "--format", form], capture_output=True, text=True)
+        names = [name for name in listed.stdout.split() if "<none>" not in name]
+        ours = [name for name in names if name.startswith((f"{NAME}:", f"{NAME}@")) or f"/{NAME}-" in name]
+        if ours:
+            subprocess.run(["docker", "rmi", "-f", *ours], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def main():
