@@ -39,6 +39,8 @@ class Cloud:
     def end(self):
         self.server.terminate()
         self.server.wait()
+        # With the image that the engine has loaded.
+        self.run("local", "reset", "--yes")
 
     def connect(self):
         return http.client.HTTPConnection(self.address, timeout=120)

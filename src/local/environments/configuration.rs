@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::format::LogFormat;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::local::blob;
@@ -43,6 +44,10 @@ pub struct FunctionConfiguration {
     pub working_directory: Option<String>,
     /// Where it logs to.
     pub log_group: String,
+    /// How.
+    pub log_format: LogFormat,
+    /// From which level on, where its runtime is to know that.
+    pub log_level: Option<String>,
 }
 
 /// The start settings in an image's configuration, as far as Lambda honours them.
@@ -153,8 +158,10 @@ impl FunctionConfiguration {
             pair("AWS_LAMBDA_LOG_STREAM_NAME", place.log_stream),
             pair("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
             pair("AWS_LAMBDA_RUNTIME_API", &place.address.to_string()),
+            pair("AWS_LAMBDA_LOG_FORMAT", self.log_format.name()),
             pair("_HANDLER", &self.handler(image)),
         ]);
+        all.extend(self.log_level.iter().map(|level| pair("AWS_LAMBDA_LOG_LEVEL", level)));
         all.into_iter().collect()
     }
 }
@@ -179,6 +186,8 @@ pub(super) mod tests {
             command: None,
             working_directory: None,
             log_group: format!("/aws/lambda/{name}"),
+            log_format: LogFormat::Text,
+            log_level: None,
         }
     }
 
@@ -236,6 +245,7 @@ pub(super) mod tests {
             ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/hello"),
             ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/22/[$LATEST]0"),
             ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+            ("AWS_LAMBDA_LOG_FORMAT", "Text"),
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
             ("AWS_ACCESS_KEY_ID", "local"),
             ("_HANDLER", "app.handler"),

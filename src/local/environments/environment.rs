@@ -8,9 +8,10 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::{oneshot, watch};
 
 use super::configuration::{FunctionConfiguration, Place};
+use super::format::Report;
 use super::log::EnvironmentLog;
 use super::process::{Ended, LAST_WORDS, Process};
-use super::words::{self, Fault, Report};
+use super::words::{self, Fault};
 use super::{Event, InvokeError, Invoked, Shared};
 use crate::local::runner::OutputSink;
 use crate::local::runtime_api::{Answer, Endpoint, FunctionError, Identity, Invocation};
@@ -92,11 +93,12 @@ impl Environment {
         let log = Arc::new(EnvironmentLog::new(stream));
         let (output, mut lines) = OutputSink::new();
         tokio::spawn({
-            let log = log.clone();
+            let (log, writing) = (log.clone(), shared.writing.one_more());
             async move {
                 while let Some(line) = lines.recv().await {
                     log.write(&line);
                 }
+                drop(writing);
             }
         });
         let place =
@@ -148,7 +150,7 @@ impl Environment {
         let mut left = timeout;
         if matches!(started, Started::TimedOut) {
             environment.process.kill().await;
-            environment.log.write(&words::init_report(begin.elapsed(), "timeout", None));
+            environment.log.write(&configuration.log_format.init_report(begin.elapsed(), "timeout", None));
             environment = Self::launch(shared, configuration).await?;
             begin = Instant::now();
             started = environment.started(timeout).await;
@@ -157,8 +159,8 @@ impl Environment {
         let init = begin.elapsed();
         let fault = match started {
             Started::Ready => {
-                for line in environment.endpoint.extension_lines() {
-                    environment.log.write(&line);
+                for (name, events) in environment.endpoint.extensions() {
+                    environment.log.write(&configuration.log_format.extension(&name, &events));
                 }
                 environment.init = Some(init);
                 let done = environment.invoke_within(event, left).await;
@@ -170,8 +172,9 @@ impl Environment {
         };
         let ended = environment.process.kill().await;
         environment.log.settle(environment.log_pause).await;
-        environment.log.write(&words::init_report(init, fault.status, fault.error_type.as_deref()));
-        environment.log.write(&words::start(&event.request_id, &configuration.version));
+        let format = configuration.log_format;
+        environment.log.write(&format.init_report(init, fault.status, fault.error_type.as_deref()));
+        environment.log.write(&format.start(&event.request_id, &configuration.version));
         let invoked = environment.conclude(&event, init, Err(fault), ended.memory_used).await;
         Ok((environment, Done { invoked, after: After::Over }))
     }
@@ -184,7 +187,8 @@ impl Environment {
 
     async fn invoke_within(&mut self, event: Event, left: Duration) -> Done {
         let begin = Instant::now();
-        self.log.write(&words::start(&event.request_id, &self.configuration.version));
+        let format = self.configuration.log_format;
+        self.log.write(&format.start(&event.request_id, &self.configuration.version));
         let so_often = *self.ready.borrow_and_update();
         let answer = self.endpoint.invoke(invocation(&event, left)).await;
         let outcome = self.outcome(&event, answer, left).await;
@@ -255,9 +259,11 @@ impl Environment {
     ) -> Invoked {
         let fault = result.as_ref().err();
         if let Some(line) = fault.and_then(|fault| fault.line.as_ref()) {
-            self.log.write(line);
+            self.log.write(&self.configuration.log_format.fault(&event.request_id, line));
         }
-        self.log.write(&words::end(&event.request_id));
+        if let Some(line) = self.configuration.log_format.end(&event.request_id) {
+            self.log.write(&line);
+        }
         let report = Report {
             request_id: &event.request_id,
             duration,
@@ -270,7 +276,7 @@ impl Environment {
             },
             fault,
         };
-        self.log.write(&report.line());
+        self.log.write(&self.configuration.log_format.report(&report));
         Invoked {
             is_error: fault.is_some(),
             payload: result.unwrap_or_else(|fault| fault.document),

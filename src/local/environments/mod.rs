@@ -5,6 +5,7 @@
 
 mod configuration;
 mod environment;
+mod format;
 mod log;
 mod plain;
 mod process;
@@ -24,6 +25,7 @@ use super::runtime_api::Piece;
 use super::store::{Store, StoreError};
 pub use configuration::FunctionConfiguration;
 use environment::{After, Environment};
+pub use format::LogFormat;
 pub use plain::{CommandOutput, PlainCommand, PlainFunction};
 use process::Living;
 
@@ -99,6 +101,8 @@ struct Shared {
     slots: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
     living: Living,
+    /// Logs that are still written to.
+    writing: Living,
     /// Invocations that are not done, their starts included.
     calls: Living,
     end: CancellationToken,
@@ -130,6 +134,7 @@ impl Environments {
             slots: Arc::new(Semaphore::new(CONCURRENT)),
             idle: Mutex::default(),
             living: Living::default(),
+            writing: Living::default(),
             calls: Living::default(),
             end: CancellationToken::new(),
             pending: watch::Sender::new(0),
@@ -175,6 +180,7 @@ impl Environments {
         let all_gone = async {
             self.shared.calls.none().await;
             self.shared.living.none().await;
+            self.shared.writing.none().await;
         };
         let _in_time = tokio::time::timeout(END, all_gone).await;
     }

@@ -1,4 +1,4 @@
-//! Lambda's words: the documents of errors that Lambda itself finds, and the lines it logs.
+//! Lambda's words: the documents of errors that Lambda itself finds.
 
 use std::time::Duration;
 
@@ -99,64 +99,6 @@ pub(super) fn reported(error_type: &str, own: Bytes) -> Fault {
     Fault { status: "error", error_type: Some(error_type.to_owned()), line: None, document }
 }
 
-/// The lines around an invocation.
-#[derive(Clone, Debug)]
-pub(super) struct Report<'a> {
-    pub(super) request_id: &'a str,
-    pub(super) duration: Duration,
-    /// Only of the first invocation of an environment.
-    pub(super) init: Option<Duration>,
-    /// Megabytes.
-    pub(super) memory: u64,
-    /// Megabytes; absent where the runner cannot tell.
-    pub(super) memory_used: Option<u64>,
-    pub(super) fault: Option<&'a Fault>,
-}
-
-pub(super) fn start(request_id: &str, version: &str) -> String {
-    format!("START RequestId: {request_id} Version: {version}")
-}
-
-pub(super) fn end(request_id: &str) -> String {
-    format!("END RequestId: {request_id}")
-}
-
-/// What is said of a start that failed or took too long.
-pub(super) fn init_report(duration: Duration, status: &str, error_type: Option<&str>) -> String {
-    let error = error_type.map(|error_type| format!("\tError Type: {error_type}")).unwrap_or_default();
-    format!("INIT_REPORT Init Duration: {} ms\tPhase: init\tStatus: {status}{error}", milliseconds(duration))
-}
-
-impl Report<'_> {
-    /// The REPORT line. Lambda bills whole milliseconds, the start of an image included.
-    pub(super) fn line(&self) -> String {
-        let billed = self.duration + self.init.unwrap_or_default();
-        let mut line = format!(
-            "REPORT RequestId: {}\tDuration: {} ms\tBilled Duration: {} ms\tMemory Size: {} MB",
-            self.request_id,
-            milliseconds(self.duration),
-            billed.as_nanos().div_ceil(1_000_000),
-            self.memory,
-        );
-        if let Some(used) = self.memory_used {
-            line += &format!("\tMax Memory Used: {used} MB");
-        }
-        if let Some(init) = self.init {
-            line += &format!("\tInit Duration: {} ms", milliseconds(init));
-        }
-        if let Some(fault) = self.fault {
-            line += &format!("\tStatus: {}", fault.status);
-            line +=
-                &fault.error_type.as_ref().map(|kind| format!("\tError Type: {kind}")).unwrap_or_default();
-        }
-        line
-    }
-}
-
-fn milliseconds(span: Duration) -> String {
-    format!("{:.2}", span.as_secs_f64() * 1000.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,27 +136,5 @@ mod tests {
             r#"{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: r-1 Error: fork/exec /bootstrap: no such file or directory"}"#
         );
         assert!(text(&too_large(6_291_556)).contains("(6291556 bytes)."));
-    }
-
-    #[test]
-    fn the_report_bills_whole_milliseconds_and_the_start_once() {
-        let mut report = Report {
-            request_id: "r-1",
-            duration: Duration::from_micros(1230),
-            init: Some(Duration::from_millis(50)),
-            memory: 128,
-            memory_used: Some(12),
-            fault: None,
-        };
-        assert_eq!(
-            report.line(),
-            "REPORT RequestId: r-1\tDuration: 1.23 ms\tBilled Duration: 52 ms\tMemory Size: 128 MB\tMax Memory Used: 12 MB\tInit Duration: 50.00 ms"
-        );
-        let fault = ended("r-1", &Exit { code: Some(1), ..Exit::default() });
-        (report.init, report.fault) = (None, Some(&fault));
-        assert!(
-            report.line().ends_with("\tMax Memory Used: 12 MB\tStatus: error\tError Type: Runtime.ExitError")
-        );
-        assert!(report.line().contains("\tBilled Duration: 2 ms\t"));
     }
 }

@@ -22,7 +22,9 @@ use super::settings::Settings;
 use super::target::{NameRules, Target};
 use super::validation::Violations;
 use crate::local::call::Call;
-use crate::local::environments::{Environments, Event, FunctionConfiguration, InvokeError, Invoked};
+use crate::local::environments::{
+    Environments, Event, FunctionConfiguration, InvokeError, Invoked, LogFormat,
+};
 
 /// The largest event, in bytes, of a synchronous and of an asynchronous invocation.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -223,6 +225,11 @@ fn configuration(
         entry_point: config.entry_point,
         command: config.command,
         working_directory: config.working_directory,
+        log_format: match settings.logging.log_format.as_deref() {
+            Some("JSON") => LogFormat::Json,
+            _ => LogFormat::Text,
+        },
+        log_level: settings.logging.application_log_level.clone(),
         log_group: settings.logging.log_group.clone().unwrap_or_else(|| format!("/aws/lambda/{name}")),
     })
 }

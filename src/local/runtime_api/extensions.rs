@@ -154,16 +154,10 @@ impl Extensions {
         is_wanted
     }
 
-    /// Lambda's lines in the log, of the extensions there are.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let line = |extension: &Extension| {
-            format!(
-                "EXTENSION\tName: {}\tState: Ready\tEvents: [{}]",
-                extension.name,
-                extension.wants.join(", ")
-            )
-        };
-        self.state().registered.values().map(line).collect()
+    /// Those there are, by name, and the events they want.
+    pub(super) fn registered(&self) -> Vec<(String, Vec<String>)> {
+        let told = |extension: &Extension| (extension.name.clone(), extension.wants.clone());
+        self.state().registered.values().map(told).collect()
     }
 }
 

@@ -161,9 +161,9 @@ impl Endpoint {
         ExtensionGate(self.session.extensions.clone())
     }
 
-    /// Lambda's lines in the log of the extensions that have registered.
-    pub fn extension_lines(&self) -> Vec<String> {
-        self.session.extensions.lines()
+    /// The extensions that have registered, by name, and the events they want.
+    pub fn extensions(&self) -> Vec<(String, Vec<String>)> {
+        self.session.extensions.registered()
     }
 
     /// What the process has said against its own start.

@@ -47,6 +47,32 @@ fn the_lines_of_a_call_are_shown_with_their_times() {
 }
 
 #[test]
+fn a_function_that_logs_in_json_has_a_log_in_json() {
+    let Some(world) = world("") else { return };
+    let script = r#"
+client = boto3.client("lambda")
+client.update_function_configuration(FunctionName="hello", LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "DEBUG"})
+client.get_waiter("function_updated_v2").wait(FunctionName="hello", WaiterConfig={"Delay": 1})
+"#;
+    boto3(world.cloud.endpoint(), "us-east-1", script);
+    let variables = world.answer(&json!({"do": "environment"}));
+    assert_eq!(
+        (&variables["AWS_LAMBDA_LOG_FORMAT"], &variables["AWS_LAMBDA_LOG_LEVEL"]),
+        (&json!("JSON"), &json!("DEBUG"))
+    );
+    world.failure(&json!({"do": "exit"}));
+    let events = world.sandbox.json(0, ["logs", "--local", "hello"]);
+    let lines: Vec<Value> =
+        events.iter().filter_map(|event| serde_json::from_str(event["message"].as_str()?).ok()).collect();
+    let kinds: Vec<&str> = lines.iter().filter_map(|line| line["type"].as_str()).collect();
+    assert_eq!(kinds, ["platform.start", "platform.report", "platform.start", "platform.report"]);
+    let last = &lines.last().unwrap()["record"];
+    assert_eq!((&last["status"], &last["errorType"]), (&json!("error"), &json!("Runtime.ExitError")));
+    let told = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert!(told["message"].as_str().unwrap().contains("exit status 7"), "{told}");
+}
+
+#[test]
 fn what_is_not_there_is_said() {
     let Some(world) = world("") else { return };
     let done = world.sandbox.run(["logs", "--local", "hello"]).expect(0);
