@@ -54,6 +54,7 @@ fn base(architecture: &str) -> Image {
     let config = Descriptor::new(MediaType::DockerConfig, Digest::of(&config_bytes), 1);
     let descriptor = Descriptor::new(MediaType::DockerLayerGzip, Digest::of(&layer), layer.len() as u64);
     Image {
+        remarks: Vec::new(),
         manifest_bytes: Bytes::new(),
         manifest: Manifest::oci(config, vec![descriptor.clone()]),
         media_type: MediaType::DockerManifest,

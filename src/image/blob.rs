@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 
+use super::check::LayerFiles;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::domain::reference::{RegistryHost, RepositoryName, RepositoryUri};
@@ -37,6 +38,8 @@ pub struct FileBlob {
     /// Checked while reading, where the file is not our own.
     digest: Option<Digest>,
     origin: Origin,
+    /// What is in it, where that was seen when it was written.
+    files: Option<Arc<LayerFiles>>,
 }
 
 /// How the bytes of a file came about.
@@ -67,13 +70,13 @@ impl BlobSource {
     /// The first `length` bytes of a file that nobody else can change.
     pub fn private_file(file: File, length: u64) -> Self {
         let file = Arc::new(file);
-        Self::File(FileBlob { file, offset: 0, length, digest: None, origin: Origin::Stored })
+        Self::File(FileBlob { file, offset: 0, length, digest: None, origin: Origin::Stored, files: None })
     }
 
     /// A file that must have this size and digest whenever it is read.
     pub fn checked_file(file: File, size: u64, digest: Digest) -> Self {
         let (file, digest) = (Arc::new(file), Some(digest));
-        Self::File(FileBlob { file, offset: 0, length: size, digest, origin: Origin::Stored })
+        Self::File(FileBlob { file, offset: 0, length: size, digest, origin: Origin::Stored, files: None })
     }
 
     /// The same bytes, and how they came about.
@@ -85,11 +88,29 @@ impl BlobSource {
         }
     }
 
+    /// The same layer, with what was seen of it when it was written.
+    #[must_use]
+    pub(super) fn with_files(self, files: LayerFiles) -> Self {
+        match self {
+            Self::File(blob) => Self::File(FileBlob { files: Some(Arc::new(files)), ..blob }),
+            other => other,
+        }
+    }
+
     /// How the bytes came about.
     pub fn origin(&self) -> Origin {
         match self {
             Self::File(blob) => blob.origin,
             Self::Memory(_) | Self::Registry(_) => Origin::Stored,
+        }
+    }
+
+    /// What is in the layer, where that was seen when it was written: then it need not be read
+    /// for it.
+    pub fn files(&self) -> Option<&Arc<LayerFiles>> {
+        match self {
+            Self::File(blob) => blob.files.as_ref(),
+            _ => None,
         }
     }
 
@@ -139,7 +160,7 @@ impl BlobContent for BlobSource {
 
 impl FileBlob {
     fn open(&self) -> ByteStream {
-        let Self { file, offset, length, digest, origin: _ } = self.clone();
+        let Self { file, offset, length, digest, .. } = self.clone();
         let end = offset + length;
         let chunks = stream::try_unfold((file, offset), move |(file, position)| async move {
             if position >= end {

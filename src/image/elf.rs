@@ -1,4 +1,4 @@
-//! Which machine an ELF file is for: the first bytes of a program tell.
+//! Which machine an ELF file is for, and which loader it names: the first bytes of a program tell.
 
 use crate::domain::platform::Architecture;
 
@@ -7,7 +7,7 @@ pub(super) const HEADER: usize = 20;
 
 /// The machine of an ELF file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Machine {
+pub(in crate::image) enum Machine {
     /// One that Lambda has.
     Known(Architecture),
     /// Another one, by its number.
@@ -32,6 +32,35 @@ impl Machine {
             _ => Self::Other(machine),
         })
     }
+}
+
+/// Where an ELF file of 64 bits names the loader that has to start it: offset and length of the
+/// name in the file. `None` where it is linked statically, and where that cannot be told from
+/// the bytes that are there.
+///
+/// The table of program headers begins at `e_phoff`; the entry of type 3 (`PT_INTERP`) says where
+/// the name lies. <https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.pheader.html>
+pub(super) fn loader(start: &[u8]) -> Option<(u64, u64)> {
+    const PT_INTERP: u64 = 3;
+    if !start.starts_with(b"\x7fELF\x02") {
+        return None;
+    }
+    let big_endian = start.get(5) == Some(&2);
+    let number = |at: usize, length: usize| -> Option<u64> {
+        let bytes = start.get(at..at.checked_add(length)?)?.iter();
+        let fold = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+        Some(if big_endian { bytes.fold(0, fold) } else { bytes.rev().fold(0, fold) })
+    };
+    let (table, size, count) = (usize::try_from(number(32, 8)?).ok()?, number(54, 2)?, number(56, 2)?);
+    for index in 0..count {
+        let entry = table.checked_add(usize::try_from(index * size).ok()?)?;
+        if number(entry, 4)? == PT_INTERP {
+            let (offset, length) = (number(entry.checked_add(8)?, 8)?, number(entry.checked_add(32)?, 8)?);
+            // What cannot be in a file is not believed.
+            return offset.checked_add(length).is_some().then_some((offset, length));
+        }
+    }
+    None
 }
 
 impl std::fmt::Display for Machine {

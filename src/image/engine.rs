@@ -115,7 +115,7 @@ impl Source<'_> {
             }
             Taken::Some(image) => {
                 self.report_taken();
-                Ok(image)
+                Ok(without_remarks(image))
             }
         }
     }
@@ -160,8 +160,13 @@ impl Source<'_> {
             }
         });
         let archive = StreamReader::new(Box::pin(archive.map_err(std::io::Error::other)));
-        archive::read_missing(archive, expected, self.request).await
+        archive::read_missing(archive, expected, self.request).await.map(without_remarks)
     }
+}
+
+/// How an engine writes or keeps an image is none of its author's business.
+fn without_remarks(image: Image) -> Image {
+    Image { remarks: Vec::new(), ..image }
 }
 
 /// Waits, but not for ever.

@@ -141,6 +141,11 @@ impl ImageError {
         )
     }
 
+    /// Whether it is refused for the machine it is for.
+    pub fn is_about_platform(&self) -> bool {
+        matches!(self, Self::Platform { .. } | Self::Engine(DockerError::PlatformMismatch { .. }))
+    }
+
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {

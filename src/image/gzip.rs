@@ -13,6 +13,7 @@ use flate2::Crc;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
+use super::check::Scan;
 use super::deflate::{self, BLOCK, Block, Pending};
 use super::spool::Spool;
 use super::{BlobSource, Origin};
@@ -63,6 +64,9 @@ pub struct LayerWriter {
     spool: Spool,
     level: u32,
     origin: fn(u64) -> Origin,
+    /// Looks at what goes by, so that a check need not read the layer again; `None` where it is
+    /// no tar archive.
+    scan: Option<Scan>,
 }
 
 impl LayerWriter {
@@ -80,6 +84,7 @@ impl LayerWriter {
             spool,
             level: LEVEL,
             origin: Origin::Compressed,
+            scan: Some(Scan::without_digest()),
         })
     }
 
@@ -109,12 +114,14 @@ impl LayerWriter {
         self.spool.write_all(&self.crc.sum().to_le_bytes())?;
         self.spool.write_all(&length.to_le_bytes())?;
         let spooled = self.spool.finish()?;
-        Ok(GzipLayer {
-            diff_id: DiffId(Digest::from_sha256(self.hasher.finalize().into())),
-            digest: spooled.digest,
-            size: spooled.size,
-            source: spooled.source.of_origin((self.origin)(self.length)),
-        })
+        let diff_id = DiffId(Digest::from_sha256(self.hasher.finalize().into()));
+        let source = spooled.source.of_origin((self.origin)(self.length));
+        let source = match self.scan.and_then(|scan| scan.finish_as(diff_id).ok()) {
+            Some(files) => source.with_files(files),
+            // A check says what is wrong with it.
+            None => source,
+        };
+        Ok(GzipLayer { diff_id, digest: spooled.digest, size: spooled.size, source })
     }
 
     fn compress_block(&mut self, is_last: bool) -> io::Result<()> {
@@ -129,6 +136,9 @@ impl LayerWriter {
         }));
         // Meanwhile on this thread.
         self.hasher.update(bytes.as_slice());
+        if self.scan.as_mut().is_some_and(|scan| scan.write_all(&bytes).is_err()) {
+            self.scan = None;
+        }
         self.length += bytes.len() as u64;
         while self.pending.len() > deflate::blocks_under_way() {
             self.take_oldest()?;

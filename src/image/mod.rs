@@ -9,6 +9,7 @@ pub mod append;
 pub mod archive;
 pub mod assembled;
 pub mod blob;
+pub mod check;
 mod deflate;
 mod dockerfile;
 mod document;
@@ -49,6 +50,34 @@ pub struct Image {
     pub config: ImageConfig,
     /// The layers, lowest first, in the manifest's order.
     pub layers: Vec<Layer>,
+    /// What had to be done to get it, that its author may want to know.
+    pub remarks: Vec<Remark>,
+}
+
+/// Something about a source that Lambda would not have taken as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// One image of an index was chosen.
+    Chosen {
+        /// What it is for.
+        platform: String,
+        /// What the others are for.
+        others: Vec<String>,
+    },
+    /// So many attestations stood beside the image.
+    AttestationsLeftOut(usize),
+    /// Layers were not compressed with gzip.
+    LayersConverted {
+        /// What each of them was.
+        media_types: Vec<MediaType>,
+    },
+    /// The manifest mixed the media types of Docker and of OCI.
+    FamiliesMixed {
+        /// What the manifest was.
+        manifest: MediaType,
+        /// What its configuration was.
+        config: MediaType,
+    },
 }
 
 /// A compressed layer and where its bytes can be read.

@@ -112,7 +112,8 @@ pub fn from_documents(
         Layer { descriptor: descriptor.clone(), source: BlobSource::Registry(blob) }
     };
     let layers = manifest.layers.iter().map(layer).collect();
-    Some(Image { manifest_bytes, manifest, media_type, config_bytes, config, layers })
+    let remarks = Vec::new();
+    Some(Image { manifest_bytes, manifest, media_type, config_bytes, config, layers, remarks })
 }
 
 struct RegistryBlobs<'a> {

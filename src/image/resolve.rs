@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::gzip::Compression;
 use super::registry::Documents;
 use super::seal::{self, Stored, damaged};
-use super::{BlobSource, Image, ImageError, Layer};
+use super::{BlobSource, Image, ImageError, Layer, Remark};
 use crate::domain::compression::CompressionLevel;
 use crate::domain::manifest::{Descriptor, ImageIndex, Manifest, MediaType};
 use crate::domain::platform::Architecture;
@@ -23,6 +23,8 @@ const DEPTH: usize = 4;
 /// The annotation that names an image of a layout.
 /// <https://github.com/opencontainers/image-spec/blob/main/annotations.md>
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation of an attestation that says what it is about.
+const SUBJECT: &str = "vnd.docker.reference.digest";
 /// The annotation Docker and containerd put the whole name into.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
@@ -73,7 +75,9 @@ pub(super) async fn open_index(
     request: Request<'_>,
 ) -> Result<Image, ImageError> {
     let descriptor = choose(index, request)?.clone();
-    open(blobs, descriptor, request).await
+    let mut image = open(blobs, descriptor.clone(), request).await?;
+    image.remarks.splice(0..0, remarks_about(index, &descriptor));
+    Ok(image)
 }
 
 /// Opens the image that `descriptor` leads to.
@@ -82,26 +86,40 @@ pub(super) async fn open(
     descriptor: Descriptor,
     request: Request<'_>,
 ) -> Result<Image, ImageError> {
-    let (media_type, bytes) = manifest(blobs, descriptor, request).await?;
-    open_manifest(blobs, &media_type, bytes, request).await
+    let (media_type, bytes, remarks) = find_manifest(blobs, descriptor, request).await?;
+    let mut image = open_manifest(blobs, &media_type, bytes, request).await?;
+    image.remarks.splice(0..0, remarks);
+    Ok(image)
 }
 
 /// The manifest that `descriptor` leads to, through indexes.
 pub(super) async fn manifest(
     blobs: &impl Blobs,
-    mut descriptor: Descriptor,
+    descriptor: Descriptor,
     request: Request<'_>,
 ) -> Result<(MediaType, Bytes), ImageError> {
+    let (media_type, bytes, _) = find_manifest(blobs, descriptor, request).await?;
+    Ok((media_type, bytes))
+}
+
+/// The same, with what Lambda would not have taken about the indexes.
+async fn find_manifest(
+    blobs: &impl Blobs,
+    mut descriptor: Descriptor,
+    request: Request<'_>,
+) -> Result<(MediaType, Bytes, Vec<Remark>), ImageError> {
+    let mut remarks = Vec::new();
     for _ in 0..DEPTH {
         let bytes = blobs.document(&descriptor).await?;
         if let Some(documents) = request.documents {
             documents.keep(&bytes);
         }
         if !is_index(request, &descriptor, &bytes)? {
-            return Ok((descriptor.media_type, bytes));
+            return Ok((descriptor.media_type, bytes, remarks));
         }
         let index: ImageIndex = parse(request.name, "index", &bytes)?;
         descriptor = choose(&index, request)?.clone();
+        remarks.extend(remarks_about(&index, &descriptor));
     }
     Err(damaged(request.name, "its indexes lead nowhere"))
 }
@@ -152,10 +170,43 @@ pub(super) async fn open_manifest(
         }
     }
     if good && layers.len() == manifest.layers.len() {
-        let media_type = media_type.clone();
-        return Ok(Image { manifest_bytes: bytes, manifest, media_type, config_bytes, config, layers });
+        let (media_type, remarks) = (media_type.clone(), Vec::new());
+        return Ok(Image {
+            manifest_bytes: bytes,
+            manifest,
+            media_type,
+            config_bytes,
+            config,
+            layers,
+            remarks,
+        });
     }
-    seal::rebuild(name, config_bytes, config, stored, request.level, request.reporter).await
+    let mut image = seal::rebuild(name, config_bytes, config, stored, request.level, request.reporter).await?;
+    let others = manifest.layers.iter().map(|layer| &layer.media_type).filter(|kind| !kind.is_gzip_layer());
+    let media_types: Vec<MediaType> = others.cloned().collect();
+    image.remarks.push(if media_types.is_empty() {
+        Remark::FamiliesMixed { manifest: media_type.clone(), config: manifest.config.media_type }
+    } else {
+        Remark::LayersConverted { media_types }
+    });
+    Ok(image)
+}
+
+/// What Lambda would not have taken about an index of which one image was chosen.
+fn remarks_about(index: &ImageIndex, chosen: &Descriptor) -> Vec<Remark> {
+    let platform = |entry: &Descriptor| {
+        entry.platform.as_ref().map_or("an unnamed platform".to_owned(), ToString::to_string)
+    };
+    let others = index.images().filter(|entry| entry.digest != chosen.digest).map(platform);
+    let (others, mut remarks): (Vec<String>, _) = (others.collect(), Vec::new());
+    if !others.is_empty() {
+        remarks.push(Remark::Chosen { platform: platform(chosen), others });
+    }
+    let attestations = index.manifests.iter().filter(|entry| entry.is_attestation()).count();
+    if attestations > 0 {
+        remarks.push(Remark::AttestationsLeftOut(attestations));
+    }
+    remarks
 }
 
 /// Chooses the entry for the function's platform: the only one, or this machine's where nobody
@@ -205,6 +256,14 @@ pub(super) fn named(name: &str, index: &ImageIndex, tag: Option<&Tag>) -> Result
     if !one_image {
         return Err(ImageError::Ambiguous { image: name.to_owned(), available: available() });
     }
+    // What is said about these images stays with them.
+    let is_about = |entry: &&Descriptor| {
+        let subject = entry.annotations.get(SUBJECT);
+        entry.is_attestation()
+            && manifests.iter().any(|image| subject.is_some_and(|it| *it == image.digest.to_string()))
+    };
+    let attestations: Vec<Descriptor> = index.manifests.iter().filter(is_about).cloned().collect();
+    manifests.extend(attestations);
     Ok(ImageIndex { manifests, ..index.clone() })
 }
 

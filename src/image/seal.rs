@@ -87,7 +87,8 @@ pub(super) fn oci_image(config_bytes: Bytes, config: ImageConfig, layers: Vec<La
     let manifest = Manifest::oci(about, descriptors);
     // Serializing plain structures of texts and numbers cannot fail.
     let manifest_bytes = serde_json::to_vec(&manifest).unwrap_or_default().into();
-    Image { manifest_bytes, manifest, media_type: MediaType::OciManifest, config_bytes, config, layers }
+    let media_type = MediaType::OciManifest;
+    Image { manifest_bytes, manifest, media_type, config_bytes, config, layers, remarks: Vec::new() }
 }
 
 /// The diff IDs of a configuration that has to describe `count` layers.

@@ -1,0 +1,361 @@
+//! The layers laid over each other, as a function sees them, and what went wrong or got lost on
+//! the way. Called by `check`; the rules ask it for paths.
+//!
+//! Layers that were not read leave holes. What could be in a hole is [`Lookup::Unknown`], so that
+//! no rule takes it for missing.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::content::Content;
+use super::files::{Entry, Kind, LayerFiles, normal};
+
+/// What marks a deleted file, and a directory whose earlier contents are gone.
+/// <https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts>
+const WHITEOUT: &str = ".wh.";
+const OPAQUE: &str = ".wh..wh..opq";
+
+/// How AUFS marks what is its own; layers of old engines have it, and nobody unpacks it.
+/// <https://github.com/moby/moby/blob/v28.0.0/pkg/archive/whiteouts.go>
+const AUFS: &str = ".wh..wh.";
+
+/// Where something is when the function runs that is in no image: what Linux shows there, and
+/// file systems that are mounted (Lambda mounts EFS below `/mnt`).
+const MOUNTED: [&str; 4] = ["dev", "mnt", "proc", "sys"];
+
+/// How many symbolic links are followed, as in Linux.
+const LINKS: usize = 40;
+
+/// A file or directory of the image.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) kind: NodeKind,
+    /// The permission bits; `None` for a directory without an entry of its own.
+    pub(super) mode: Option<u16>,
+    /// The layer it is from, the lowest being 0.
+    pub(super) layer: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum NodeKind {
+    File { size: u64, content: Option<Arc<Content>> },
+    Directory,
+    Symlink(Box<str>),
+    Special,
+}
+
+impl Node {
+    pub(super) fn is_directory(&self) -> bool {
+        matches!(self.kind, NodeKind::Directory)
+    }
+
+    pub(super) fn content(&self) -> Option<&Content> {
+        match &self.kind {
+            NodeKind::File { content, .. } => content.as_deref(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        if let NodeKind::File { size, .. } = self.kind { size } else { 0 }
+    }
+
+    /// Whether users who do not own it have all of these rights (4 read, 2 write, 1 execute).
+    /// Where the rights are not known, they are taken for given.
+    pub(super) fn lets_others(&self, rights: u16) -> bool {
+        self.mode.is_none_or(|mode| mode & rights == rights)
+    }
+}
+
+/// Something wrong with an entry of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) layer: usize,
+    pub(super) path: String,
+    /// The missing directory or the missing target.
+    pub(super) missing: String,
+}
+
+/// What a path leads to.
+#[derive(Debug)]
+pub(super) enum Lookup<'a> {
+    Found(Found<'a>),
+    /// Certainly not there.
+    Absent,
+    /// There or not: a layer that was not read decides.
+    Unknown,
+}
+
+/// Where a path led.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    /// Its path after all links.
+    pub(super) path: String,
+    pub(super) node: &'a Node,
+    /// The directories that were passed, the root left out.
+    pub(super) passed: Vec<String>,
+}
+
+/// The files of an image.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    nodes: BTreeMap<Box<str>, Node>,
+    /// The layers that were read, by their number.
+    read: Vec<bool>,
+    pub(super) missing_parents: Vec<Fault>,
+    pub(super) broken_links: Vec<Fault>,
+    /// For each layer, bytes of files that later ones delete or replace, and the largest of them.
+    pub(super) lost: Vec<Lost>,
+}
+
+/// Files of a layer that nobody sees.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lost {
+    pub(super) bytes: u64,
+    pub(super) largest: Option<(u64, String)>,
+}
+
+impl Tree {
+    /// Lays layers over each other, the lowest first; `None` for one that was not read.
+    pub(super) fn of(layers: &[Option<Arc<LayerFiles>>]) -> Self {
+        let mut tree = Self { lost: vec![Lost::default(); layers.len()], ..Self::default() };
+        for (number, layer) in layers.iter().enumerate() {
+            tree.read.push(layer.is_some());
+            if let Some(layer) = layer {
+                tree.lay(number, layer);
+            }
+        }
+        tree
+    }
+
+    /// Whether every layer was read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.read.iter().all(|read| *read)
+    }
+
+    fn lay(&mut self, number: usize, layer: &LayerFiles) {
+        // Where it applies is decided by what was there before this layer, wherever it stands.
+        for entry in &layer.entries {
+            let (parent, name) = split(&entry.path);
+            if name == OPAQUE {
+                let parent = self.real(parent);
+                self.remove_below(&parent, number);
+            } else if let Some(name) = name.strip_prefix(WHITEOUT) {
+                let path = join(&self.real(parent), name);
+                self.remove(&path, number);
+            }
+        }
+        let mut last = (String::new(), String::new());
+        for entry in &layer.entries {
+            let (parent, name) = split(&entry.path);
+            if name.starts_with(WHITEOUT) || name.is_empty() || entry.path.starts_with(AUFS) {
+                continue;
+            }
+            if last.0 != parent || last.0.is_empty() {
+                last = (parent.to_owned(), self.real(parent));
+            }
+            let real_parent = last.1.clone();
+            self.ensure(&real_parent, entry, number);
+            self.put(join(&real_parent, name), entry, number);
+        }
+    }
+
+    /// Makes sure that the directory of an entry is there, and remembers where it was not.
+    fn ensure(&mut self, parent: &str, entry: &Entry, number: usize) {
+        if parent.is_empty() || self.nodes.get(parent).is_some_and(Node::is_directory) {
+            return;
+        }
+        // A layer below that was not read may have it.
+        if self.read[..number].iter().all(|read| *read) {
+            let (path, missing) = (format!("/{}", entry.path), format!("/{parent}"));
+            self.missing_parents.push(Fault { layer: number, path, missing });
+        }
+        let mut directory = String::new();
+        for name in parent.split('/') {
+            directory = join(&directory, name);
+            if !self.nodes.get(directory.as_str()).is_some_and(Node::is_directory) {
+                let node = Node { kind: NodeKind::Directory, mode: None, layer: number };
+                self.nodes.insert(directory.clone().into(), node);
+            }
+        }
+    }
+
+    fn put(&mut self, path: String, entry: &Entry, number: usize) {
+        let mut mode = entry.mode;
+        let kind = match &entry.kind {
+            Kind::File { size, content } => {
+                NodeKind::File { size: *size, content: content.as_deref().map(|it| Arc::new(it.clone())) }
+            }
+            Kind::Directory => NodeKind::Directory,
+            Kind::Symlink(target) => NodeKind::Symlink(target.clone()),
+            Kind::Special => NodeKind::Special,
+            Kind::HardLink(target) => {
+                let (parent, name) = split(target);
+                let real = join(&self.real(parent), name);
+                match self.nodes.get(real.as_str()) {
+                    Some(node) => {
+                        mode = node.mode.unwrap_or(mode);
+                        match &node.kind {
+                            // Its bytes are counted once.
+                            NodeKind::File { content, .. } => {
+                                NodeKind::File { size: 0, content: content.clone() }
+                            }
+                            other => other.clone(),
+                        }
+                    }
+                    None => {
+                        if self.read[..number].iter().all(|read| *read) && !target.starts_with(AUFS) {
+                            let missing = format!("/{target}");
+                            let fault = Fault { layer: number, path: format!("/{path}"), missing };
+                            self.broken_links.push(fault);
+                        }
+                        NodeKind::Special
+                    }
+                }
+            }
+        };
+        let is_directory = matches!(kind, NodeKind::Directory);
+        let keeps_contents = is_directory && self.nodes.get(path.as_str()).is_some_and(Node::is_directory);
+        if !keeps_contents {
+            self.remove(&path, number);
+        }
+        self.nodes.insert(path.into(), Node { kind, mode: Some(mode), layer: number });
+    }
+
+    fn remove(&mut self, path: &str, by: usize) {
+        if let Some(node) = self.nodes.remove(path) {
+            let had_contents = node.is_directory();
+            self.lose(path, &node, by);
+            if had_contents {
+                self.remove_below(path, by);
+            }
+        }
+    }
+
+    fn remove_below(&mut self, path: &str, by: usize) {
+        let gone: Vec<Box<str>> = self.below(path).map(|(path, _)| path.into()).collect();
+        for path in gone {
+            if let Some(node) = self.nodes.remove(&path) {
+                self.lose(&path, &node, by);
+            }
+        }
+    }
+
+    fn lose(&mut self, path: &str, node: &Node, by: usize) {
+        let size = node.size();
+        if node.layer < by && size > 0 {
+            let lost = &mut self.lost[node.layer];
+            lost.bytes += size;
+            if lost.largest.as_ref().is_none_or(|(largest, _)| *largest < size) {
+                lost.largest = Some((size, format!("/{path}")));
+            }
+        }
+    }
+
+    /// Everything below a directory; everything, where it is the root.
+    pub(super) fn below(&self, path: &str) -> impl Iterator<Item = (&str, &Node)> {
+        let (from, to) = if path.is_empty() {
+            (Bound::Unbounded, Bound::Unbounded)
+        } else {
+            // `0` comes right after `/`.
+            (Bound::Excluded(format!("{path}/")), Bound::Excluded(format!("{path}0")))
+        };
+        let range = (from.as_ref().map(String::as_str), to.as_ref().map(String::as_str));
+        self.nodes.range::<str, _>(range).map(|(path, node)| (&**path, node))
+    }
+
+    /// All files and directories.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.nodes.iter().map(|(path, node)| (&**path, node))
+    }
+
+    /// Whether no layer that was not read can hide or replace what a layer has.
+    pub(super) fn is_final(&self, node: &Node) -> bool {
+        self.read[node.layer..].iter().all(|read| *read)
+    }
+
+    /// The path of a directory after all links in it, whether or not it exists.
+    fn real(&self, path: &str) -> String {
+        self.follow(path, true).unwrap_or_else(|| path.to_owned())
+    }
+
+    /// Follows the links in a path, the last name included where `last` is set. `None` where links
+    /// lead to one another.
+    fn follow(&self, path: &str, last: bool) -> Option<String> {
+        let mut links = 0;
+        let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+        let mut real = String::new();
+        while let Some(name) = rest.pop() {
+            match name.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    real.truncate(real.rfind('/').unwrap_or_default());
+                    continue;
+                }
+                _ => {}
+            }
+            let next = join(&real, &name);
+            match self.nodes.get(next.as_str()).map(|node| &node.kind) {
+                Some(NodeKind::Symlink(target)) if last || !rest.is_empty() => {
+                    links += 1;
+                    if links > LINKS {
+                        return None;
+                    }
+                    if target.starts_with('/') {
+                        real.clear();
+                    }
+                    rest.extend(target.split('/').rev().map(str::to_owned));
+                }
+                _ => real = next,
+            }
+        }
+        Some(real)
+    }
+
+    /// Looks up a path, following every link.
+    pub(super) fn look_up(&self, path: &str) -> Lookup<'_> {
+        let Some(real) = self.follow(path, true) else { return Lookup::Absent };
+        let is_mounted = real.split('/').next().is_some_and(|top| MOUNTED.contains(&top));
+        let unknown = || if self.is_whole() && !is_mounted { Lookup::Absent } else { Lookup::Unknown };
+        let Some(node) = self.nodes.get(real.as_str()) else { return unknown() };
+        if !self.is_final(node) {
+            return Lookup::Unknown;
+        }
+        let mut passed: Vec<String> = Vec::new();
+        // Links are passed through the directories they lie in, too.
+        for path in [normal(path), real.clone()] {
+            for (at, _) in path.match_indices('/') {
+                let directory = &path[..at];
+                let is_directory = self.nodes.get(directory).is_some_and(Node::is_directory);
+                if is_directory && !passed.iter().any(|known| known == directory) {
+                    passed.push(directory.to_owned());
+                }
+            }
+        }
+        Lookup::Found(Found { path: real, node, passed })
+    }
+
+    /// Whether a path leads somewhere, so far as that can be told.
+    pub(super) fn has(&self, path: &str) -> bool {
+        matches!(self.look_up(path), Lookup::Found(_))
+    }
+
+    /// A node by its real path.
+    pub(super) fn node(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(path)
+    }
+}
+
+/// A path's directory and last name.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;
