@@ -19,6 +19,9 @@ _lambdactl() {
             lambdactl,build)
                 cmd="lambdactl__subcmd__build"
                 ;;
+            lambdactl,check)
+                cmd="lambdactl__subcmd__check"
+                ;;
             lambdactl,completions)
                 cmd="lambdactl__subcmd__completions"
                 ;;
@@ -98,7 +101,7 @@ _lambdactl() {
 
     case "${cmd}" in
         lambdactl)
-            opts="-q -v -h -V --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help --version deploy plan build push dev watch status wake invoke logs run policy doctor local completions man"
+            opts="-q -v -h -V --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help --version deploy plan build push check dev watch status wake invoke logs run policy doctor local completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -154,7 +157,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__build)
-            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --builder --compression --build-command --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --builder --compression --build-command --allow --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -223,6 +226,182 @@ _lambdactl() {
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --stage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        lambdactl__subcmd__check)
+            opts="-q -v -h --function --architecture --ephemeral-storage --entry-point --command --working-directory --image --context --dockerfile --target --build-arg --builder --compression --build-command --allow --snap-start --sarif --rules --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --function)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --architecture)
+                    COMPREPLY=($(compgen -W "x86_64 arm64" -- "${cur}"))
+                    return 0
+                    ;;
+                --ephemeral-storage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --entry-point)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --command)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --working-directory)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --image)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --dockerfile)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --build-arg)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --builder)
+                    COMPREPLY=($(compgen -W "auto append engine" -- "${cur}"))
+                    return 0
+                    ;;
+                --compression)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --build-command)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --sarif)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
                     fi
                     return 0
                     ;;
@@ -332,7 +511,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__deploy)
-            opts="-j -q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --compression --build-command --repository --no-create-repository --create-role --dry-run --no-wait --wait-timeout --tag --jobs --fail-fast --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-j -q -v -h --function --architecture --role --memory-size --timeout --description --ephemeral-storage --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --compression --build-command --repository --no-create-repository --allow --create-role --dry-run --no-wait --wait-timeout --tag --jobs --fail-fast --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -358,11 +537,11 @@ _lambdactl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --ephemeral-storage)
+                --description)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --description)
+                --ephemeral-storage)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -475,6 +654,13 @@ _lambdactl() {
                     ;;
                 --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --wait-timeout)
@@ -1283,7 +1469,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__plan)
-            opts="-q -v -h --function --architecture --role --memory-size --timeout --ephemeral-storage --description --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --compression --build-command --repository --no-create-repository --create-role --exit-code --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --role --memory-size --timeout --description --ephemeral-storage --entry-point --command --working-directory --tags --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --compression --build-command --repository --no-create-repository --allow --create-role --exit-code --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1309,11 +1495,11 @@ _lambdactl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --ephemeral-storage)
+                --description)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --description)
+                --ephemeral-storage)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1426,6 +1612,13 @@ _lambdactl() {
                     ;;
                 --repository)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --config)
@@ -1812,7 +2005,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__push)
-            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --builder --compression --build-command --repository --no-create-repository --tag --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --image --context --dockerfile --target --build-arg --builder --compression --build-command --repository --no-create-repository --tag --allow --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1890,6 +2083,13 @@ _lambdactl() {
                     ;;
                 --tag)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --config)

@@ -45,6 +45,7 @@ complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "deploy" -d 'Tak
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "plan" -d 'Show what `deploy` would do, without doing it'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "build" -d 'Build the image and print its digest'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "push" -d 'Put an image into the repository and print REPOSITORY@DIGEST'
+complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "check" -d 'Hold an image against Lambda\'s rules, without deploying it'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "dev" -d 'Deploy to the local cloud, again with every change, and show the log'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "watch" -d 'Follow a function until it settles'
 complete -c lambdactl -n "__fish_lambdactl_needs_command" -f -a "status" -d 'Show what is live: state, image, source commit, configuration'
@@ -63,8 +64,8 @@ arm64\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l role -d 'Execution role, by ARN or name; required to create a function' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l memory-size -d 'Memory in MB, 128 to 10240' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l timeout -d 'Seconds a call may take, 1 to 900' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l ephemeral-storage -d 'Size of /tmp in MB, 512 to 10240' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l description -d 'Description of the function' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l ephemeral-storage -d 'Size of /tmp in MB, 512 to 10240' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l entry-point -d 'Use these words instead of the image\'s ENTRYPOINT; \'\' gives it back' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l command -d 'Use these words instead of the image\'s CMD; \'\' gives it back' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l working-directory -d 'Use this directory instead of the image\'s WORKDIR; \'\' gives it back' -r -f
@@ -83,6 +84,7 @@ engine\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l compression -d 'Compress layers that are made here at this level: fast, default, best, or 1 to 9' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l allow -d 'Turn this rule of the check off; may be repeated (`lambdactl check --rules` lists them)' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l wait-timeout -d 'Wait this long for the function to settle, such as 90s or 5m' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -l tag -d 'Tag the pushed image, besides its digest' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand deploy" -s j -l jobs -d 'Work on this many functions at the same time' -r
@@ -114,8 +116,8 @@ arm64\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l role -d 'Execution role, by ARN or name; required to create a function' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l memory-size -d 'Memory in MB, 128 to 10240' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l timeout -d 'Seconds a call may take, 1 to 900' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l ephemeral-storage -d 'Size of /tmp in MB, 512 to 10240' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l description -d 'Description of the function' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l ephemeral-storage -d 'Size of /tmp in MB, 512 to 10240' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l entry-point -d 'Use these words instead of the image\'s ENTRYPOINT; \'\' gives it back' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l command -d 'Use these words instead of the image\'s CMD; \'\' gives it back' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l working-directory -d 'Use this directory instead of the image\'s WORKDIR; \'\' gives it back' -r -f
@@ -134,6 +136,7 @@ engine\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l compression -d 'Compress layers that are made here at this level: fast, default, best, or 1 to 9' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l allow -d 'Turn this rule of the check off; may be repeated (`lambdactl check --rules` lists them)' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand plan" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
@@ -167,6 +170,7 @@ append\t''
 engine\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l compression -d 'Compress layers that are made here at this level: fast, default, best, or 1 to 9' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l allow -d 'Turn this rule of the check off; may be repeated (`lambdactl check --rules` lists them)' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand build" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
@@ -198,6 +202,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l compression
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l repository -d 'Push to this ECR repository, by name or URI [default: the function\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l tag -d 'Tag the pushed image, besides its digest' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l allow -d 'Turn this rule of the check off; may be repeated (`lambdactl check --rules` lists them)' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
@@ -215,6 +220,43 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -s q -l quiet 
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -l yes -d 'Answer every question with yes'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l function -d 'Name of the function [default: the directory\'s name]' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l architecture -d 'Instruction set: x86_64 or arm64 [default: the existing function\'s, else the image\'s]' -r -f -a "x86_64\t''
+arm64\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l ephemeral-storage -d 'Size of /tmp in MB, 512 to 10240' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l entry-point -d 'Use these words instead of the image\'s ENTRYPOINT; \'\' gives it back' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l command -d 'Use these words instead of the image\'s CMD; \'\' gives it back' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l working-directory -d 'Use this directory instead of the image\'s WORKDIR; \'\' gives it back' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l image -d 'Use an image that exists: docker:NAME[:TAG], oci:DIR[:TAG], archive:FILE, or an ECR reference' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l context -d 'Send this directory to the builder' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l dockerfile -d 'Build with this Dockerfile [default: Dockerfile in the context]' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l target -d 'Stop at this stage of the Dockerfile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l build-arg -d 'Set an ARG of the Dockerfile; may be repeated' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l builder -d 'Who builds the Dockerfile: append (without an engine, where its layers can be made here), engine (Docker), or auto: append where possible' -r -f -a "auto\t''
+append\t''
+engine\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l compression -d 'Compress layers that are made here at this level: fast, default, best, or 1 to 9' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l allow -d 'Turn this rule of the check off; may be repeated (`lambdactl check --rules` lists them)' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l sarif -d 'Write what is found to this file as well, in SARIF 2.1.0' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l region -d 'Work in this AWS region instead of the one of the environment or the profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l profile -d 'Use the credentials and settings of this AWS profile' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l local-dir -d 'Keep the local cloud in this directory [default: $XDG_STATE_HOME/lambdactl/local]' -r -f -a "(__fish_complete_directories)"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l output -d 'Show progress and results this way [default: human at a terminal, else plain]' -r -f -a "human\t'Live lines for a terminal'
+plain\t'One line a transition, nothing rewritten'
+json\t'One JSON object a line, on standard output'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
+always\t'Always, except in plain and JSON output'
+never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l snap-start -d 'Check what versions that start from a snapshot need, too'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l rules -d 'List all rules and end'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -s q -l quiet -d 'Show only results and errors'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l yes -d 'Answer every question with yes'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l function -d 'Name of the function [default: the directory\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l architecture -d 'Instruction set: x86_64 or arm64 [default: the existing function\'s, else the image\'s]' -r -f -a "x86_64\t''
 arm64\t''"

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::digest::Digest;
+use crate::domain::finding::Finding;
 use crate::domain::function::FunctionStatus;
 use crate::domain::plan::{PlannedStep, Step};
 use crate::domain::transfer::TransferPlan;
@@ -72,7 +73,7 @@ pub enum Event {
     },
     /// Uncompressed bytes were read, hashed or compressed while an image is made ready.
     ImageProgress {
-        /// What is being done: `exporting`, `compressing`, `reading`.
+        /// What is being done: `exporting`, `compressing`, `reading`, `checking`.
         activity: &'static str,
         /// Bytes so far.
         bytes: u64,
@@ -106,6 +107,8 @@ pub enum Event {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// A rule that the image breaks.
+    Finding(Box<Finding>),
     /// A remark for those who asked for details (`-v`).
     Detail(String),
 }

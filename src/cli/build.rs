@@ -6,14 +6,14 @@ use clap::{Args, ValueHint};
 
 use super::context::Context;
 use super::error::{CommandError, Exit};
-use super::settings::{ImageArguments, NameArguments, overrides};
+use super::settings::{AllowArguments, ImageArguments, NameArguments, overrides};
 use crate::config::{Purpose, resolve};
 use crate::output::results::Outcome;
 
 /// Build the image and print its digest
 ///
-/// Builds from the Dockerfile, assembles the files, or reads the image that is named, and checks
-/// that it is an image Lambda can take. Nothing is pushed.
+/// Builds from the Dockerfile, assembles the files, or reads the image that is named, and refuses
+/// one that cannot work in Lambda (`lambdactl check` tells everything). Nothing is pushed.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -33,12 +33,16 @@ pub(super) struct BuildArguments {
 
     #[command(flatten)]
     image: ImageArguments,
+
+    #[command(flatten)]
+    allow: AllowArguments,
 }
 
 impl BuildArguments {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, CommandError> {
-        let overrides = overrides(&self.name, None, Some(&self.image), None)?;
-        let spec = resolve(&context.location(self.path.as_deref()), &overrides, Purpose::Image)?;
+        let mut overrides = overrides(&self.name, None, Some(&self.image), None)?;
+        overrides.settings.check.allow = self.allow.rules();
+        let spec = resolve(&context.location(self.path.as_deref()), &overrides, Purpose::ImageAlone)?;
         let image = context.connect().await?.cloud.build(&spec).await?;
         context.output.result(&Outcome::Build {
             digest: image.digest(),

@@ -10,7 +10,8 @@ use super::error::{CommandError, Exit};
 use super::many::ManyArguments;
 use super::plan;
 use super::settings::{
-    EnvironmentArguments, FunctionArguments, ImageArguments, NameArguments, RepositoryArguments, overrides,
+    AllowArguments, EnvironmentArguments, FunctionArguments, ImageArguments, NameArguments,
+    RepositoryArguments, overrides,
 };
 use crate::config::{Overrides, Purpose, resolve};
 use crate::domain::plan::Deployment;
@@ -92,6 +93,9 @@ pub(super) struct SpecArguments {
     #[command(flatten)]
     repository: RepositoryArguments,
 
+    #[command(flatten)]
+    allow: AllowArguments,
+
     /// Make a basic execution role where there is none (always with `--local`)
     #[arg(long, help_heading = "Deployment")]
     create_role: bool,
@@ -118,7 +122,9 @@ pub(super) struct TagArguments {
 impl SpecArguments {
     fn overrides(&self) -> Result<Overrides, CommandError> {
         let function = Some((&self.function, &self.environment));
-        overrides(&self.name, function, Some(&self.image), Some(&self.repository))
+        let mut overrides = overrides(&self.name, function, Some(&self.image), Some(&self.repository))?;
+        overrides.settings.check.allow = self.allow.rules();
+        Ok(overrides)
     }
 
     /// The specifications of all directories; all are resolved before the first is deployed.

@@ -6,6 +6,7 @@
 //! runtime, AWS settings) is made before a verb needs it.
 
 mod build;
+mod check;
 mod completions;
 mod context;
 mod deploy;
@@ -88,6 +89,7 @@ enum Command {
     Plan(Box<plan::PlanArguments>),
     Build(Box<build::BuildArguments>),
     Push(Box<push::PushArguments>),
+    Check(Box<check::CheckArguments>),
     Dev(dev::DevArguments),
     Watch(watch::WatchArguments),
     Status(status::StatusArguments),
@@ -152,6 +154,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, CommandError> {
         Command::Plan(arguments) => signal::run(context, arguments.run(context)),
         Command::Build(arguments) => signal::run(context, arguments.run(context)),
         Command::Push(arguments) => signal::run(context, arguments.run(context)),
+        Command::Check(arguments) => signal::run(context, arguments.run(context)),
         Command::Dev(arguments) => arguments.run(context),
         Command::Watch(arguments) => signal::run(context, arguments.run(context)),
         Command::Status(arguments) => signal::run(context, arguments.run(context)),

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use super::context::Context;
 use super::deploy::TagArguments;
 use super::error::{CommandError, Exit};
-use super::settings::{ImageArguments, NameArguments, RepositoryArguments, overrides};
+use super::settings::{AllowArguments, ImageArguments, NameArguments, RepositoryArguments, overrides};
 use crate::config::{Purpose, resolve};
 use crate::output::results::Outcome;
 
@@ -40,11 +40,15 @@ pub(super) struct PushArguments {
 
     #[command(flatten)]
     tag: TagArguments,
+
+    #[command(flatten)]
+    allow: AllowArguments,
 }
 
 impl PushArguments {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, CommandError> {
-        let overrides = overrides(&self.name, None, Some(&self.image), Some(&self.repository))?;
+        let mut overrides = overrides(&self.name, None, Some(&self.image), Some(&self.repository))?;
+        overrides.settings.check.allow = self.allow.rules();
         let spec = resolve(&context.location(self.path.as_deref()), &overrides, Purpose::Image)?;
         let pushed = context.connect().await?.cloud.push(&spec, self.tag.tag.as_ref()).await?;
         context.output.result(&Outcome::Push(pushed));

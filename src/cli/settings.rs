@@ -1,6 +1,7 @@
 //! The options that follow `lambdactl.toml` one to one, in groups that the verbs share, and what
 //! they override.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
@@ -15,6 +16,7 @@ use crate::domain::compression::CompressionLevel;
 use crate::domain::function::FunctionName;
 use crate::domain::image_source::ImageSource;
 use crate::domain::platform::Architecture;
+use crate::domain::rule::Rule;
 use crate::domain::secret::Secret;
 use crate::domain::spec::{BuilderChoice, ImageConfigSpec, RepositoryLocation, RoleSpec};
 
@@ -75,15 +77,28 @@ pub(super) struct FunctionArguments {
     #[arg(value_parser = number(rules::timeout))]
     timeout: Option<u32>,
 
-    /// Size of /tmp in MB, 512 to 10240
-    #[arg(long, value_name = "MB", env = "LAMBDACTL_EPHEMERAL_STORAGE", hide_env_values = true)]
-    #[arg(value_parser = number(rules::ephemeral_storage))]
-    ephemeral_storage: Option<u32>,
-
     /// Description of the function
     #[arg(long, value_name = "TEXT", env = "LAMBDACTL_DESCRIPTION", hide_env_values = true)]
     #[arg(value_parser = rules::description)]
     description: Option<String>,
+
+    #[command(flatten)]
+    start: StartArguments,
+
+    /// Set these tags on the function; others stay
+    #[arg(long, value_name = "KEY=VALUE,…", env = "LAMBDACTL_TAGS", hide_env_values = true)]
+    #[arg(value_hint = ValueHint::Other)]
+    tags: Vec<Secret>,
+}
+
+/// What is started, and with how much room: what an image is checked for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Function")]
+pub(super) struct StartArguments {
+    /// Size of /tmp in MB, 512 to 10240
+    #[arg(long, value_name = "MB", env = "LAMBDACTL_EPHEMERAL_STORAGE", hide_env_values = true)]
+    #[arg(value_parser = number(rules::ephemeral_storage))]
+    ephemeral_storage: Option<u32>,
 
     /// Use these words instead of the image's ENTRYPOINT; '' gives it back
     #[arg(long, value_name = "WORD,…", env = "LAMBDACTL_ENTRY_POINT", hide_env_values = true)]
@@ -99,11 +114,15 @@ pub(super) struct FunctionArguments {
     #[arg(long, value_name = "DIR", env = "LAMBDACTL_WORKING_DIRECTORY", hide_env_values = true)]
     #[arg(value_hint = ValueHint::Other)]
     working_directory: Option<String>,
+}
 
-    /// Set these tags on the function; others stay
-    #[arg(long, value_name = "KEY=VALUE,…", env = "LAMBDACTL_TAGS", hide_env_values = true)]
-    #[arg(value_hint = ValueHint::Other)]
-    tags: Vec<Secret>,
+/// Rules that may be broken.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct AllowArguments {
+    /// Turn this rule of the check off; may be repeated (`lambdactl check --rules` lists them)
+    #[arg(long, value_name = "RULE", env = "LAMBDACTL_ALLOW", hide_env_values = true)]
+    #[arg(value_delimiter = ',', value_hint = ValueHint::Other, help_heading = "Check")]
+    allow: Vec<Rule>,
 }
 
 /// The verbs for environment variables, in the order they are applied.
@@ -247,16 +266,35 @@ impl FunctionArguments {
             role: self.role.clone(),
             memory_size: self.memory_size,
             timeout: self.timeout,
-            ephemeral_storage: self.ephemeral_storage,
+            ephemeral_storage: self.start.ephemeral_storage,
             description: self.description.clone(),
-            image_config: ImageConfigSpec {
-                entry_point: lists::words(&self.entry_point),
-                command: lists::words(&self.command),
-                working_directory: self.working_directory.clone(),
-            },
+            image_config: self.start.image_config(),
             tags,
             ..FunctionSettings::default()
         })
+    }
+}
+
+impl StartArguments {
+    /// What is started instead of what the image says.
+    pub(super) fn image_config(&self) -> ImageConfigSpec {
+        ImageConfigSpec {
+            entry_point: lists::words(&self.entry_point),
+            command: lists::words(&self.command),
+            working_directory: self.working_directory.clone(),
+        }
+    }
+
+    /// Megabytes of `/tmp`.
+    pub(super) fn ephemeral_storage(&self) -> Option<u32> {
+        self.ephemeral_storage
+    }
+}
+
+impl AllowArguments {
+    /// The rules.
+    pub(super) fn rules(&self) -> BTreeSet<Rule> {
+        self.allow.iter().copied().collect()
     }
 }
 

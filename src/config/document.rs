@@ -157,14 +157,23 @@ impl<'a> Table<'a> {
 
     /// A list of strings.
     pub(super) fn words(&self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
+        self.each(key, |word| Ok::<_, std::convert::Infallible>(word.to_owned()))
+    }
+
+    /// A list of strings, each of which `rule` accepts.
+    pub(super) fn each<T, C: FromIterator<T>, E: ToString>(
+        &self,
+        key: &str,
+        rule: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<C>, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let expected = "a list of strings, such as `[\"app.handler\"]`";
         let items = value.get_ref().as_array().ok_or_else(|| self.wrong_type(key, value, expected))?;
         items
             .iter()
-            .map(|item| match item.get_ref().as_str() {
-                Some(word) => Ok(word.to_owned()),
-                None => Err(self.wrong_type(key, item, "a string")),
+            .map(|item| {
+                let word = item.get_ref().as_str().ok_or_else(|| self.wrong_type(key, item, "a string"))?;
+                rule(word).map_err(|problem| self.complain(key, item.span(), problem.to_string()))
             })
             .collect::<Result<_, _>>()
             .map(Some)

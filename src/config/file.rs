@@ -10,7 +10,9 @@ use super::document::{Source, Table};
 use super::error::ConfigError;
 use super::image::within;
 use super::rules;
-use super::settings::{BuildSettings, FunctionSettings, ImageSettings, RepositorySettings, Settings};
+use super::settings::{
+    BuildSettings, CheckSettings, FunctionSettings, ImageSettings, RepositorySettings, Settings,
+};
 use crate::domain::compression::CompressionLevel;
 use crate::domain::platform::Architecture;
 use crate::domain::secret::Secret;
@@ -19,8 +21,8 @@ use crate::domain::spec::{BaseImage, BuilderChoice, FileMapping, ImageConfigSpec
 /// What the file is called.
 pub const FILE_NAME: &str = "lambdactl.toml";
 
-const TOP: &[&str] = &["function", "build", "image", "repository", "stage"];
-const STAGE: &[&str] = &["function", "build", "image", "repository"];
+const TOP: &[&str] = &["function", "build", "image", "repository", "check", "stage"];
+const STAGE: &[&str] = &["function", "build", "image", "repository", "check"];
 const FUNCTION: &[&str] = &[
     "name",
     "role",
@@ -52,6 +54,7 @@ const IMAGE: &[&str] = &[
 ];
 const MAPPING: &[&str] = &["from", "to"];
 const REPOSITORY: &[&str] = &["name", "create"];
+const CHECK: &[&str] = &["allow"];
 
 /// A file as it was read.
 #[derive(Clone, Debug)]
@@ -127,6 +130,10 @@ fn settings(table: &Table<'_>, directory: &Path) -> Result<Settings, ConfigError
                 create: repository.boolean("create")?,
             },
             None => RepositorySettings::default(),
+        },
+        check: match table.table("check", CHECK)? {
+            Some(check) => CheckSettings { allow: check.each("allow", str::parse)?.unwrap_or_default() },
+            None => CheckSettings::default(),
         },
     })
 }
@@ -208,6 +215,7 @@ fn secrets(strings: BTreeMap<String, String>) -> BTreeMap<String, Secret> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::rule::Rule;
 
     fn complaint(text: &str) -> (String, Option<String>) {
         let error = ConfigFile::parse(Path::new("app/lambdactl.toml"), text).unwrap_err();
@@ -250,8 +258,12 @@ mod tests {
             target = "release"
             [stage.prod.build]
             command = ["make"]
+            [check]
+            allow = ["no-runtime-client"]
             [stage.prod.repository]
             create = false
+            [stage.prod.check]
+            allow = ["deleted-files"]
         "#;
         let file = ConfigFile::parse(Path::new("app/lambdactl.toml"), text).unwrap();
         let plain = &file.settings;
@@ -264,6 +276,7 @@ mod tests {
         assert_eq!(prod.image.target.as_deref(), Some("release"));
         assert_eq!(prod.build.command, Some(vec!["make".to_owned()]));
         assert_eq!(prod.repository.create, Some(false));
+        assert_eq!(prod.check.allow, [Rule::NoRuntimeClient, Rule::DeletedFiles].into());
     }
 
     #[test]
@@ -323,6 +336,10 @@ mod tests {
             (
                 "[image]\nfiles = [{ from = \"a\" }]\n",
                 "app/lambdactl.toml:2:10: `image.files.to`: is missing",
+            ),
+            (
+                "[check]\nallow = [\"deleted-files\", \"missing-parents\"]\n",
+                "app/lambdactl.toml:2:27: `check.allow`: there is no rule `missing-parents`: did you mean `missing-parent`?",
             ),
             ("function = 1\n", "app/lambdactl.toml:1:12: `function`: expected a table, found integer"),
         ] {

@@ -17,4 +17,6 @@ pub use environment::EnvironmentVerbs;
 pub use error::{ConfigError, Position};
 pub use file::{ConfigFile, FILE_NAME};
 pub use resolve::{Location, Overrides, Purpose, function_name, is_project, resolve};
-pub use settings::{BuildSettings, FunctionSettings, ImageSettings, RepositorySettings, Settings};
+pub use settings::{
+    BuildSettings, CheckSettings, FunctionSettings, ImageSettings, RepositorySettings, Settings,
+};

@@ -40,9 +40,15 @@ pub struct Overrides {
 pub enum Purpose {
     /// The image has to be had: there must be something it can come from.
     Image,
+    /// The image is all that matters: a function or repository need not be named, and the
+    /// directory need not have a name that could be one.
+    ImageAlone,
     /// Only names matter; where the image comes from may stay open.
     Names,
 }
+
+/// Stands for the function's name where nobody asks for it.
+const NAMELESS: &str = "image";
 
 /// Resolves everything into one specification.
 pub fn resolve(
@@ -51,20 +57,25 @@ pub fn resolve(
     purpose: Purpose,
 ) -> Result<DeploySpec, ConfigError> {
     let (settings, directory, file) = settings(location, overrides)?;
-    let name = name_of(&settings, &directory)?;
+    let is_alone = purpose == Purpose::ImageAlone;
+    let name: FunctionName = match name_of(&settings, &directory) {
+        Err(ConfigError::DefaultFunctionName { .. }) if is_alone => {
+            NAMELESS.parse().map_err(|source| ConfigError::DefaultFunctionName { source })?
+        }
+        name => name?,
+    };
     let image = match &overrides.image {
         Some(source) => ImageSpec::Existing(source.clone()),
         None => image_spec(&settings, &directory, file.as_deref())?,
     };
-    if purpose == Purpose::Image {
+    if purpose != Purpose::Names {
         require_dockerfile(&image, &settings, &directory, file.is_some())?;
     }
     let build_command =
         settings.build.command.filter(|command| !command.is_empty() && overrides.image.is_none());
     let repository = match settings.repository.location {
         Some(location) => location,
-        None => name
-            .as_str()
+        None => if is_alone { NAMELESS } else { name.as_str() }
             .to_lowercase()
             .parse::<RepositoryName>()
             .map(RepositoryLocation::Name)
@@ -93,6 +104,7 @@ pub fn resolve(
             location: repository,
             create: settings.repository.create.unwrap_or(true),
         },
+        allow: settings.check.allow,
     })
 }
 
@@ -300,5 +312,7 @@ mod tests {
         let error = resolve(&project.at(None), &Overrides::default(), Purpose::Image).unwrap_err();
         assert!(matches!(error, ConfigError::DefaultRepositoryName { .. }), "{error}");
         assert!(error.hint().unwrap().contains("[repository] name"));
+        let alone = resolve(&project.at(None), &Overrides::default(), Purpose::ImageAlone).unwrap();
+        assert_eq!(alone.function.name.as_str(), "x");
     }
 }

@@ -1,12 +1,13 @@
 //! The settings one level can give: the file, a stage, or the command line. Nothing is required
 //! here; levels are laid over each other and only then resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::domain::compression::CompressionLevel;
 use crate::domain::function::FunctionName;
 use crate::domain::platform::Architecture;
+use crate::domain::rule::Rule;
 use crate::domain::secret::Secret;
 use crate::domain::spec::{
     BaseImage, BuilderChoice, FileMapping, ImageConfigSpec, RepositoryLocation, RoleSpec,
@@ -23,6 +24,8 @@ pub struct Settings {
     pub image: ImageSettings,
     /// `[repository]`
     pub repository: RepositorySettings,
+    /// `[check]`
+    pub check: CheckSettings,
 }
 
 /// `[function]`
@@ -97,8 +100,16 @@ pub struct RepositorySettings {
     pub create: Option<bool>,
 }
 
+/// `[check]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckSettings {
+    /// Rules the image may break.
+    pub allow: BTreeSet<Rule>,
+}
+
 impl Settings {
-    /// Lays `upper` over these: what it says wins; tables of free names are merged by name.
+    /// Lays `upper` over these: what it says wins; tables of free names are merged by name,
+    /// and so are the rules that are allowed to be broken.
     pub fn overlaid_by(mut self, upper: &Self) -> Self {
         fn replace<T: Clone>(lower: &mut Option<T>, upper: &Option<T>) {
             if upper.is_some() {
@@ -141,6 +152,7 @@ impl Settings {
 
         replace(&mut self.repository.location, &upper.repository.location);
         replace(&mut self.repository.create, &upper.repository.create);
+        self.check.allow.extend(&upper.check.allow);
         self
     }
 }

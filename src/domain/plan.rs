@@ -18,6 +18,8 @@ pub enum Step {
     Observe,
     /// Building, assembling or reading the image.
     Build,
+    /// Holding the image against Lambda's rules.
+    Check,
     /// The execution role.
     Role,
     /// The ECR repository.
@@ -44,6 +46,7 @@ impl Step {
         match self {
             Self::Observe => "observe",
             Self::Build => "build",
+            Self::Check => "check",
             Self::Role => "role",
             Self::Repository => "repository",
             Self::Image => "image",

@@ -13,6 +13,7 @@ use super::function::{FunctionName, ImageOverrides};
 use super::image_source::ImageSource;
 use super::platform::Architecture;
 use super::reference::{ImageReference, RepositoryName, RepositoryUri};
+use super::rule::Rule;
 use super::secret::Secret;
 
 /// Everything one `deploy` needs to know.
@@ -30,6 +31,8 @@ pub struct DeploySpec {
     pub compression: CompressionLevel,
     /// Where the image goes.
     pub repository: RepositorySpec,
+    /// Rules the image may break.
+    pub allow: BTreeSet<Rule>,
 }
 
 /// The members of the function; `None` leaves an existing function's value alone.

@@ -181,7 +181,8 @@ pub(super) async fn open_manifest(
             remarks,
         });
     }
-    let mut image = seal::rebuild(name, config_bytes, config, stored, request.level, request.reporter).await?;
+    let mut image =
+        seal::rebuild(name, config_bytes, config, stored, request.level, request.reporter).await?;
     let others = manifest.layers.iter().map(|layer| &layer.media_type).filter(|kind| !kind.is_gzip_layer());
     let media_types: Vec<MediaType> = others.cloned().collect();
     image.remarks.push(if media_types.is_empty() {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::findings;
 use super::layers;
 use super::live::FREE;
 use super::plan;
@@ -78,6 +79,10 @@ impl Human {
                     Some(hint) => format!("{warning}  {} {}\n", style.hint("hint:"), clean(hint)),
                     None => warning,
                 }
+            }
+            Event::Finding(finding) => {
+                let lines = findings::lines(finding, self.verbosity, &style);
+                lines.iter().map(|line| format!("{line}\n")).collect()
             }
             Event::Detail(text) if self.verbosity > 0 => format!("{}\n", style.dim(&clean(text))),
             Event::TransferPlanned(plan) if self.verbosity > 0 => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::findings;
 use super::layers;
 use super::plan;
 use super::transfer::Transfer;
@@ -152,6 +153,7 @@ impl Json {
             Event::Warning { message, hint } => {
                 json!({ "reason": "warning", "message": message, "hint": hint })
             }
+            Event::Finding(finding) => findings::to_json(finding),
             Event::Detail(_) if self.verbosity == 0 => return None,
             Event::Detail(text) => json!({ "reason": "detail", "message": text }),
         })

@@ -6,6 +6,7 @@
 //! in, lines out ([`plain::Plain`], [`json::Json`], [`human::Human`]); only [`screen::Screen`]
 //! writes.
 
+mod findings;
 pub mod human;
 pub mod json;
 mod layers;
@@ -17,6 +18,7 @@ pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod results;
+pub mod sarif;
 pub mod screen;
 pub mod style;
 mod ticker;
@@ -26,6 +28,7 @@ pub mod words;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::domain::finding::Finding;
 use crate::domain::log::LogEvent;
 use crate::domain::plan::Step;
 use crate::event::{Event, Reporter, SharedReporter};
@@ -149,6 +152,14 @@ impl Output {
         // Several directories are deployed one after the other: the next starts afresh.
         *progress = Progress::default();
         results.extend(outcome.short());
+    }
+
+    /// Shows findings where results are objects, one a line; elsewhere they are the result itself.
+    pub fn findings(&self, findings: &[Finding]) {
+        let mut state = self.shared.lock();
+        if let Renderer::Json(_) = state.renderer {
+            findings.iter().for_each(|it| state.screen.out(&json::line(&findings::to_json(it))));
+        }
     }
 
     /// Shows a text that is a result itself, such as a completion script.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::findings;
 use super::layers;
 use super::plan;
 use super::progress::{Progress, RunningStep};
+use super::style::Style;
 use super::words::{clean, duration};
 use crate::domain::plan::Step;
 use crate::domain::size::ByteSize;
@@ -79,6 +81,7 @@ impl Plain {
                 lines.extend(hint.as_ref().map(|hint| format!("  hint: {hint}")));
                 lines
             }
+            Event::Finding(finding) => findings::lines(finding, self.verbosity, &Style::new(false)),
             Event::Detail(text) if self.verbosity > 0 => one(text.clone()),
             Event::Detail(_)
             | Event::TransferPlanned(_)

@@ -70,6 +70,7 @@ impl Progress {
                 self.finished.push((*step, outcome.clone()));
                 match step {
                     Step::Build => self.forget_build(),
+                    Step::Check => self.image = None,
                     Step::Image => self.transfer = None,
                     Step::Watch => self.status = None,
                     _ => {}
@@ -87,7 +88,11 @@ impl Progress {
                 self.image = Some(ImageWork { activity, bytes: *bytes, total: *total });
             }
             Event::FunctionStatus { status, .. } => self.status = Some(super::words::status(status)),
-            Event::Planned(_) | Event::Retrying { .. } | Event::Warning { .. } | Event::Detail(_) => {}
+            Event::Planned(_)
+            | Event::Retrying { .. }
+            | Event::Warning { .. }
+            | Event::Finding(_)
+            | Event::Detail(_) => {}
         }
     }
 
@@ -109,7 +114,7 @@ impl Progress {
     /// What a running step is busy with, in numbers, if there are any.
     pub fn busy_with(&self, step: Step, now: Duration) -> Option<String> {
         match step {
-            Step::Build => {
+            Step::Build | Step::Check => {
                 let work = self.image?;
                 let work = format!("{} {}", work.activity, super::words::portion(work.bytes, work.total));
                 // Layers that are made go while others are being made.

@@ -19,8 +19,27 @@ use crate::domain::reference::RepositoryUri;
 const LATELY: usize = 4;
 /// How many documents are kept; half of them go when there are more.
 const DOCUMENTS: usize = 1000;
-/// No document is larger: manifests have some 10 KB.
-const LARGEST: u64 = 4 << 20;
+/// Nothing larger is kept: manifests have some 10 KB, what is in a large layer some MB.
+const LARGEST: u64 = 16 << 20;
+
+/// What is kept besides documents, by digests that are not the content's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shelf {
+    /// What is in layers, by diff ID.
+    Contents,
+    /// What checks came to, by everything they depend on.
+    Checks,
+}
+
+impl Shelf {
+    /// How many entries are kept; half of them go when there are more.
+    fn most(self) -> usize {
+        match self {
+            Self::Contents => 200,
+            Self::Checks => 1000,
+        }
+    }
+}
 
 /// A directory that may disappear at any time.
 #[derive(Clone, Debug)]
@@ -47,7 +66,35 @@ impl Cache {
         }
         // Without it, it is only read again.
         let _ = write(&path, bytes);
-        let _ = self.tidy();
+        let _ = tidy(&self.documents(), DOCUMENTS);
+    }
+
+    /// What was kept under a key; damaged entries count as absent.
+    pub(super) fn get(&self, shelf: Shelf, key: &Digest) -> Option<Vec<u8>> {
+        let bytes = read(&self.shelf(shelf).join(key.hex()))?;
+        let (digest, content) = bytes.split_at_checked(64)?;
+        (Digest::of(content).hex().as_bytes() == digest).then(|| content.to_vec())
+    }
+
+    /// Whether something is kept under a key.
+    pub(super) fn has(&self, shelf: Shelf, key: &Digest) -> bool {
+        self.shelf(shelf).join(key.hex()).exists()
+    }
+
+    /// Keeps something under a key.
+    pub(super) fn put(&self, shelf: Shelf, key: &Digest, content: &[u8]) {
+        let bytes = [Digest::of(content).hex().as_bytes(), content].concat();
+        if bytes.len() as u64 <= LARGEST {
+            let _ = write(&self.shelf(shelf).join(key.hex()), &bytes);
+            let _ = tidy(&self.shelf(shelf), shelf.most());
+        }
+    }
+
+    fn shelf(&self, shelf: Shelf) -> PathBuf {
+        self.directory.join(match shelf {
+            Shelf::Contents => "contents",
+            Shelf::Checks => "checks",
+        })
     }
 
     /// The manifests that were put into a repository lately, the last one first.
@@ -84,22 +131,22 @@ impl Cache {
         let name = Digest::of(repository.to_string().as_bytes()).hex();
         self.directory.join("repositories").join(name)
     }
+}
 
-    /// Takes the older half away when there are too many.
-    fn tidy(&self) -> io::Result<()> {
-        let entries: Vec<_> = fs::read_dir(self.documents())?.filter_map(Result::ok).collect();
-        if entries.len() <= DOCUMENTS {
-            return Ok(());
-        }
-        let age = |entry: &fs::DirEntry| entry.metadata().and_then(|it| it.modified());
-        let mut dated: Vec<(SystemTime, PathBuf)> =
-            entries.iter().filter_map(|entry| Some((age(entry).ok()?, entry.path()))).collect();
-        dated.sort();
-        for (_, path) in dated.iter().take(DOCUMENTS / 2) {
-            let _ = fs::remove_file(path);
-        }
-        Ok(())
+/// Takes half of the files of a directory away when there are more than `most`, the older ones.
+fn tidy(directory: &Path, most: usize) -> io::Result<()> {
+    let entries: Vec<_> = fs::read_dir(directory)?.filter_map(Result::ok).collect();
+    if entries.len() <= most {
+        return Ok(());
     }
+    let age = |entry: &fs::DirEntry| entry.metadata().and_then(|it| it.modified());
+    let mut dated: Vec<(SystemTime, PathBuf)> =
+        entries.iter().filter_map(|entry| Some((age(entry).ok()?, entry.path()))).collect();
+    dated.sort();
+    for (_, path) in dated.iter().take(most / 2) {
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {

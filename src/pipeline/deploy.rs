@@ -12,13 +12,14 @@ use super::observe::{self, Observed, ObservedRepository};
 use super::plan::{DeployPlan, PlannedImage};
 use super::watch::{self, Wait};
 use super::ways::Ways;
-use super::{DeployOptions, build, knowledge, preflight, replace};
+use super::{DeployOptions, build, check, knowledge, preflight, replace};
 use crate::domain::function::{Function, Readiness};
 use crate::domain::plan::{Action, Deployment, DeploymentAction, PushedImage, Step};
 use crate::domain::reference::{RepositoryUri, Tag};
 use crate::domain::spec::{DeploySpec, FunctionSpec};
 use crate::event::Event;
 use crate::image::Image;
+use crate::image::check::Wanted;
 use crate::services::ecr::Repository;
 use crate::services::lambda::FoundFunction;
 use crate::services::registry::{RegistryError, TokenProvider as _};
@@ -90,6 +91,8 @@ pub(super) async fn prepare(
         };
         let architecture = architecture(&spec.function, function.as_ref());
         let image = Box::pin(build::image(cloud, spec, architecture, knowing)).await?;
+        let wanted = check::wanted(&spec.function, function.as_ref().map(|found| &found.function));
+        Box::pin(check::refuse(cloud, spec, &wanted, &image)).await?;
         Ok((function, belongings, image))
     };
     let allowing = async {
@@ -138,7 +141,7 @@ fn architecture(
 /// The steps a command may take, before it is known which of them are needed: a new function is
 /// one step, the changes of an existing one are told by the plan.
 fn steps(spec: &DeploySpec, create_role: bool, goal: Goal) -> Vec<Step> {
-    let mut steps = vec![Step::Observe, Step::Build];
+    let mut steps = vec![Step::Observe, Step::Build, Step::Check];
     if goal == Goal::Plan {
         return steps;
     }
@@ -296,7 +299,7 @@ pub(super) async fn push(
     tag: Option<&Tag>,
 ) -> Result<PushedImage, PipelineError> {
     preflight::check_places(spec, preflight::Surroundings::of(cloud.session())?)?;
-    cloud.report(Event::Steps(vec![Step::Build, Step::Repository, Step::Image]));
+    cloud.report(Event::Steps(vec![Step::Build, Step::Check, Step::Repository, Step::Image]));
     let (announcements, announced) = early::announcements();
     let arrivals = Arrivals::default();
     let working = async {
@@ -335,7 +338,12 @@ async fn prepare_push(
             Err(_) => knowledge::nothing(cloud),
         }
     };
-    let building = build::image(cloud, spec, spec.function.architecture, knowing);
+    let building = async {
+        let image = Box::pin(build::image(cloud, spec, spec.function.architecture, knowing)).await?;
+        let wanted = Wanted { is_settled: false, ..check::wanted(&spec.function, None) };
+        Box::pin(check::refuse(cloud, spec, &wanted, &image)).await?;
+        Ok(image)
+    };
     let fetching = async {
         // Only to have the token at hand: whoever needs it meets the error again.
         let _ = cloud.tokens(cloud.session().region()?).token(None).await;

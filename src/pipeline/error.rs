@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::refusal::Refusal;
+use crate::domain::finding::Finding;
 use crate::domain::function::{FunctionName, FunctionState, FunctionStatus, LastUpdateStatus};
 use crate::domain::policy::{InvalidPolicy, MergeError};
 use crate::domain::reason;
 use crate::domain::reference::RepositoryUri;
+use crate::domain::size::count;
 use crate::image::ImageError;
 use crate::services::api_error::ApiError;
 use crate::services::docker::DockerError;
@@ -98,6 +100,14 @@ pub enum PipelineError {
     /// The image cannot be read or is not one Lambda accepts.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The image breaks rules without which it cannot work.
+    #[error("image {image} {}", describe_findings(findings))]
+    Unfit {
+        /// Its digest, shortened.
+        image: String,
+        /// What is wrong with it; errors only.
+        findings: Vec<Finding>,
+    },
     /// A registry failed.
     #[error("cannot {doing}")]
     Registry {
@@ -214,7 +224,7 @@ impl PipelineError {
             Self::Session(_) | Self::NoRole(_) | Self::RoleMissing(_) | Self::ForeignRole(_) => {
                 ErrorKind::Configuration
             }
-            Self::Refused(_) => ErrorKind::Refused,
+            Self::Refused(_) | Self::Unfit { .. } => ErrorKind::Refused,
             Self::Image(error) if error.is_refusal() => ErrorKind::Refused,
             Self::Docker(DockerError::PlatformMismatch { .. }) => ErrorKind::Refused,
             Self::FunctionFailed { .. } => ErrorKind::FunctionFailed,
@@ -248,6 +258,7 @@ impl PipelineError {
             Self::Registry { source, .. } => source.hint().into_iter().collect(),
             Self::Credentials(error) => error.hint().into_iter().collect(),
             Self::Refused(refusal) => refusal.hints(),
+            Self::Unfit { findings, .. } => unfit_hints(findings),
             Self::Api { source, .. } => api_hints(source),
             Self::NoRole(_) => vec![
                 "name one with `--role ROLE` or `role` in `lambdactl.toml`".to_owned(),
@@ -308,6 +319,35 @@ fn api_hints(error: &ApiError) -> Vec<String> {
     if error.is("ResourceConflictException") && error.operation.starts_with("Update") {
         hints.push("another update is in progress: run the same command again when it is done".to_owned());
     }
+    hints
+}
+
+/// What is wrong with an image, each thing in a line of its own if there are several.
+fn describe_findings(findings: &[Finding]) -> String {
+    let told = |finding: &Finding| {
+        let place = finding.places.first().map(|place| format!(" ({place})"));
+        format!("{}{}", finding.message, place.filter(|place| place != " ()").unwrap_or_default())
+    };
+    match findings {
+        [only] => format!("breaks rule `{}`: {}", only.rule, told(only)),
+        several => {
+            let lines = several.iter().map(|it| format!("\n  `{}`: {}", it.rule, told(it)));
+            format!("breaks {}:{}", count(several.len(), "rule"), lines.collect::<String>())
+        }
+    }
+}
+
+fn unfit_hints(findings: &[Finding]) -> Vec<String> {
+    let mut hints: Vec<String> = Vec::new();
+    for finding in findings {
+        if !hints.contains(&finding.fix) {
+            hints.push(finding.fix.clone());
+        }
+    }
+    let allowed = findings.iter().find(|finding| finding.rule.can_be_allowed());
+    hints.extend(
+        allowed.map(|finding| format!("if you know better, `--allow {}` turns the rule off", finding.rule)),
+    );
     hints
 }
 

@@ -6,6 +6,7 @@
 mod apply;
 mod build;
 mod cache;
+mod check;
 mod cloud;
 mod deploy;
 mod dockerfile;
@@ -34,13 +35,17 @@ mod ways;
 
 use std::time::Duration;
 
+use crate::domain::digest::Digest;
+use crate::domain::finding::CheckReport;
 use crate::domain::function::Function;
 use crate::domain::invocation::{Invocation, InvokeRequest};
 use crate::domain::log::{LogEvent, LogRequest, LogSummary};
-use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
+use crate::domain::plan::{Deployment, PlannedStep, PushedImage, Step};
 use crate::domain::reference::{ImageReference, RepositoryUri, Tag};
 use crate::domain::spec::DeploySpec;
+use crate::event::Event;
 use crate::image::Image;
+use crate::image::check::Wanted;
 use crate::image::known::KnownImages;
 use crate::services::api_error::ApiError;
 
@@ -117,10 +122,37 @@ impl Cloud {
         Box::pin(deploy::deploy(self, spec, options)).await
     }
 
-    /// Builds, assembles or reads the image. Needs no AWS account unless the base is in ECR.
+    /// Builds, assembles or reads the image, and refuses one that cannot work. Needs no AWS account
+    /// unless the base is in ECR.
     pub async fn build(&self, spec: &DeploySpec) -> Result<Image, PipelineError> {
+        let image = self.image(spec).await?;
+        let wanted = Wanted { is_settled: false, ..check::wanted(&spec.function, None) };
+        check::refuse(self, spec, &wanted, &image).await?;
+        Ok(image)
+    }
+
+    async fn image(&self, spec: &DeploySpec) -> Result<Image, PipelineError> {
         let knowing = std::future::ready(KnownImages::default());
         build::image(self, spec, spec.function.architecture, knowing).await
+    }
+
+    /// Builds, assembles or reads the image and holds all of it against Lambda's rules; with
+    /// `snap_start`, also against those of versions that start from a snapshot. The digest is
+    /// `None` where there is no image for Lambda at all.
+    pub async fn check(
+        &self,
+        spec: &DeploySpec,
+        snap_start: bool,
+    ) -> Result<(CheckReport, Option<Digest>), PipelineError> {
+        self.report(Event::Steps(vec![Step::Build, Step::Check]));
+        let wanted = Wanted { snap_start, ..check::wanted(&spec.function, None) };
+        match self.image(spec).await {
+            Ok(image) => {
+                let report = check::tell(self, spec, &wanted, &image).await?;
+                Ok((report, Some(image.digest())))
+            }
+            Err(error) => Ok((CheckReport::new(vec![check::of_failure(error)?], &spec.allow), None)),
+        }
     }
 
     /// Builds the image and puts it into its repository.

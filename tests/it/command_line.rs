@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "deploy",
     "plan",
     "build",
     "push",
+    "check",
     "dev",
     "watch",
     "status",
@@ -23,11 +24,12 @@ const VERBS: [&str; 16] = [
     "man",
 ];
 
-const SUBCOMMANDS: [&[&str]; 20] = [
+const SUBCOMMANDS: [&[&str]; 21] = [
     &["deploy"],
     &["plan"],
     &["build"],
     &["push"],
+    &["check"],
     &["watch"],
     &["status"],
     &["wake"],

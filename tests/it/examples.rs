@@ -143,7 +143,9 @@ fn call_hello(engine: Option<&str>) {
     }
     let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples");
     sandbox.set("CARGO_BUILD_BUILD_DIR", build.to_str().unwrap());
-    sandbox.run(["deploy", "--local", directory.to_str().unwrap()]).expect(0);
+    let lines = sandbox.json(0, ["deploy", "--local", directory.to_str().unwrap()]);
+    let findings: Vec<_> = lines.iter().filter(|line| line["reason"] == "finding").collect();
+    assert!(findings.is_empty(), "{findings:#?}");
     let runner = if engine.is_some() { "sandbox" } else { "container" };
     let invoke =
         |event: &str| sandbox.run(["invoke", "--local", "hello", "--payload", event, "--runner", runner]);

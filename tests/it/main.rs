@@ -8,6 +8,7 @@
 )]
 
 mod append;
+mod check;
 mod command_line;
 mod deploy;
 mod docker;

@@ -1,5 +1,6 @@
 //! The results of commands: what goes to standard output, and the last words on standard error.
 
+mod check;
 pub mod deployment;
 mod doctor;
 pub mod function;
@@ -20,6 +21,7 @@ use crate::domain::invocation::Invocation;
 use crate::domain::log::LogSummary;
 use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
 use crate::domain::size::ByteSize;
+pub use check::CheckView;
 pub use local::LocalReport;
 pub use policy::PolicyView;
 
@@ -55,6 +57,10 @@ pub enum Outcome {
     },
     /// `push`
     Push(PushedImage),
+    /// `check`
+    Check(Box<CheckView>),
+    /// `check --rules`
+    Rules,
     /// `watch`
     Watch(Box<Function>),
     /// `wake`
@@ -127,6 +133,8 @@ impl Outcome {
                 "layers_uploaded": image.transfer.layers_uploaded,
                 "layers_reused": image.transfer.layers_reused,
             }),
+            Self::Check(view) => view.to_json(),
+            Self::Rules => check::rules_to_json(),
             Self::Watch(function) => function::to_json("watch", function),
             Self::Wake { function, woken } => function::wake_to_json(function, *woken),
             Self::Status { function, source_commit } => {
@@ -153,6 +161,8 @@ impl Outcome {
             }
             Self::Build { digest, .. } => format!("{digest}\n"),
             Self::Push(image) => format!("{}\n", deployment::image_uri(image)),
+            Self::Check(view) => view.to_text(style),
+            Self::Rules => check::rules(style),
             Self::Watch(function) | Self::Wake { function, .. } => format!("{}\n", function.arn),
             Self::Status { function, source_commit } => {
                 function::block(function, source_commit.as_deref(), style)
@@ -187,6 +197,8 @@ impl Outcome {
                 format!("built for {platform}: {layers}, {} compressed\n", ByteSize(*compressed_size))
             }
             Self::Push(image) => format!("{}\n", deployment::transfer(image)),
+            Self::Check(view) => view.epilogue(style),
+            Self::Rules => String::new(),
             Self::Watch(function) => {
                 let status = super::words::status(&function.status);
                 let head = format!("{} {} has settled: {status}\n", style.good("✓"), function.name);

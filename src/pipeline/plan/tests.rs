@@ -22,6 +22,7 @@ const URI: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/hello";
 /// A specification that names nothing but what it must.
 pub(in crate::pipeline) fn spec() -> DeploySpec {
     DeploySpec {
+        allow: Default::default(),
         compression: Default::default(),
         directory: ".".into(),
         function: FunctionSpec {

@@ -114,6 +114,9 @@ fn the_room_in_tmp_ends_where_lambdas_does_and_is_no_memory() {
 fn what_cannot_start_says_why() {
     let Some(world) = world(scenarios::NO_ENTRY_POINT) else { return };
     scenarios::no_start(&world);
+    // A deployment would refuse each of them.
+    let allow =
+        "entry-point-not-found,entry-point-not-executable,entry-point-format,working-directory-not-found";
     let mut set = std::fs::metadata(world.project.file("data")).unwrap().permissions();
     set.set_mode(0o755);
     for (settings, code, message) in [
@@ -125,18 +128,18 @@ fn what_cannot_start_says_why() {
         ("entry_point = [\"/data\"]", "Runtime.InvalidEntrypoint", "fork/exec /data: permission denied"),
     ] {
         world.project.configure(&format!("[function.image_config]\n{settings}"));
-        world.deploy(&[]);
+        world.deploy(&["--allow", allow]);
         let (told, text) = world.failure(&json!({}));
         assert_eq!(told, code, "{settings}");
         assert!(text.replace("\\\\", "\\").contains(message), "{settings}: {text}");
     }
     std::fs::set_permissions(world.project.file("data"), set).unwrap();
     world.project.configure("[function.image_config]\nentry_point = [\"/data\"]");
-    world.deploy(&[]);
+    world.deploy(&["--allow", allow]);
     let (_, text) = world.failure(&json!({}));
     assert!(text.contains("fork/exec /data: exec format error"), "{text}");
     world.project.configure("[function.image_config]\nworking_directory = \"/none\"");
-    world.deploy(&[]);
+    world.deploy(&["--allow", allow]);
     let (code, text) = world.failure(&json!({}));
     assert_eq!(code, "Runtime.InvalidWorkingDir");
     assert!(text.contains("chdir /none: no such file or directory"), "{text}");

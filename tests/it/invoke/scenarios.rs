@@ -8,7 +8,8 @@ use crate::support::world::World;
 
 pub const CONDITIONS: &str = "[function]\nmemory_size = 256";
 pub const LIMITS: &str = "[function]\ntimeout = 2";
-pub const NO_ENTRY_POINT: &str = "[function.image_config]\nentry_point = [\"/none\"]";
+pub const NO_ENTRY_POINT: &str =
+    "[check]\nallow = [\"entry-point-not-found\"]\n[function.image_config]\nentry_point = [\"/none\"]";
 pub const SLOW_START: &str = "[function]\ntimeout = 1\n[function.environment]\nINIT = \"slow\"";
 pub const MANY_CALLS: &str = "[function]\ntimeout = 60";
 

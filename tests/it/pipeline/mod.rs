@@ -7,6 +7,7 @@ mod policy;
 mod script;
 mod watching;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +22,8 @@ use lambdactl::pipeline::{Cloud, DeployOptions};
 use lambdactl::services::docker::EngineLocation;
 use lambdactl::services::session::SessionOptions;
 use script::{FunctionAnswer, Script};
+
+use crate::support::program::elf_header;
 
 /// Remembers all events.
 #[derive(Default)]
@@ -50,7 +53,9 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("bootstrap"), "#!/bin/true\n").unwrap();
+        let program = directory.path().join("bootstrap");
+        std::fs::write(&program, elf_header("x86_64")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let script = Script::start().await;
         let events = Arc::new(Events::default());
         let session = SessionOptions {
@@ -77,6 +82,7 @@ impl Stage {
 
 fn spec(directory: &Path) -> DeploySpec {
     DeploySpec {
+        allow: Default::default(),
         compression: Default::default(),
         directory: directory.to_owned(),
         function: FunctionSpec {

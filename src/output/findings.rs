@@ -1,0 +1,83 @@
+//! Findings of a check as lines for people and as objects for programs.
+
+use serde_json::{Value, json};
+
+use super::style::Style;
+use super::words::clean;
+use crate::domain::finding::{Finding, Place, Severity};
+use crate::domain::size::count;
+
+/// How many places of one finding people are shown.
+const SHOWN: usize = 5;
+
+/// The object of a finding.
+pub(super) fn to_json(finding: &Finding) -> Value {
+    let place = |place: &Place| {
+        json!({
+            "layer": place.layer.as_ref().map(|layer| layer.number),
+            "diff_id": place.layer.as_ref().map(|layer| layer.diff_id),
+            "path": place.path,
+            "field": place.field,
+        })
+    };
+    json!({
+        "reason": "finding",
+        "id": finding.rule,
+        "severity": finding.severity,
+        "message": finding.message,
+        "places": finding.places.iter().map(place).collect::<Vec<_>>(),
+        "count": finding.count,
+        "why": finding.why(),
+        "fix": finding.fix,
+    })
+}
+
+fn head(finding: &Finding, style: &Style) -> String {
+    let word = format!("{}[{}]:", finding.severity, finding.rule);
+    let word = match finding.severity {
+        Severity::Error => style.bad(&word),
+        Severity::Warning => style.warn(&word),
+        Severity::Note => style.hint(&word),
+    };
+    format!("{word} {}", clean(&finding.message))
+}
+
+/// A finding in full: what, where, why, and what mends it.
+pub(super) fn block(finding: &Finding, style: &Style) -> String {
+    let mut text = format!("{}\n", head(finding, style));
+    let places = finding.places.iter().map(|place| clean(&place.to_string()));
+    let places: Vec<String> = places.filter(|place| !place.is_empty()).take(SHOWN).collect();
+    for place in &places {
+        text += &format!("  {} {place}\n", style.dim("at "));
+    }
+    if finding.count > places.len() && !places.is_empty() {
+        text += &format!("      and {} more\n", finding.count - places.len());
+    }
+    text += &format!("  {} {}\n", style.dim("why"), clean(finding.why()));
+    text += &format!("  {} {}\n", style.hint("fix"), clean(&finding.fix));
+    text
+}
+
+/// A finding in the story of a deployment. Errors are left to the error that ends the command,
+/// and notes to those who asked for details.
+pub(super) fn lines(finding: &Finding, verbosity: u8, style: &Style) -> Vec<String> {
+    let is_shown = match finding.severity {
+        Severity::Error => false,
+        Severity::Warning => true,
+        Severity::Note => verbosity > 0,
+    };
+    if !is_shown {
+        return Vec::new();
+    }
+    vec![head(finding, style), format!("  {} {}", style.hint("hint:"), clean(&finding.fix))]
+}
+
+/// How many there are of each kind: `1 error, 2 warnings`.
+pub(super) fn summary(findings: &[Finding]) -> String {
+    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
+        let number = findings.iter().filter(|finding| finding.severity == severity).count();
+        (number > 0).then(|| count(number, severity.as_str()))
+    });
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    if counts.is_empty() { "no findings".to_owned() } else { counts.join(", ") }
+}

@@ -1,0 +1,7 @@
+//! `lambdactl check`, and the same check inside `deploy`, `plan` and `push`.
+
+mod broken;
+mod clean;
+mod deployment;
+mod images;
+mod output;
