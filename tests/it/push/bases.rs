@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::unchanged::build_with_docker;
 use crate::deploy::EngineImage;
 use crate::support::needs_docker;
 use crate::support::python::aws_json;
@@ -14,7 +15,7 @@ use crate::support::world::World;
 fn docker(world: &World, arguments: &[&str]) {
     let mut command = Command::new("docker");
     // Credentials for the local cloud, and none of the developer's.
-    command.args(arguments).env("DOCKER_BUILDKIT", "0").env("DOCKER_CONFIG", world.sandbox.path());
+    command.args(arguments).env("DOCKER_CONFIG", world.sandbox.path());
     let output = command.output().unwrap();
     assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -27,12 +28,12 @@ fn build(world: &World, host: &str, name: &str) -> (EngineImage, EngineImage) {
     std::fs::File::open("/dev/urandom").unwrap().take(17 << 20).read_to_end(&mut bytes).unwrap();
     world.project.write("dependencies", bytes);
     world.project.write("Dockerfile", "FROM scratch\nCOPY dependencies /opt/dependencies\n");
-    docker(world, &["build", "--tag", &base.0, world.project.argument()]);
+    build_with_docker(&base.0, world);
     docker(world, &["push", &base.0]);
     let image = EngineImage(format!("lambdactl-test-{name}:{}", std::process::id()));
     let dockerfile = format!("FROM {}\nCOPY bootstrap /bootstrap\nENTRYPOINT [\"/bootstrap\"]\n", base.0);
     world.project.write("Dockerfile", dockerfile);
-    docker(world, &["build", "--tag", &image.0, world.project.argument()]);
+    build_with_docker(&image.0, world);
     (base, image)
 }
 

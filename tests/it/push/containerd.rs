@@ -7,7 +7,7 @@ use lambdactl::event::{SharedReporter, Silent};
 use lambdactl::services::docker::{Builder, DockerEngine};
 use serde_json::{Value, json};
 
-use super::asked;
+use super::{PUSH, asked};
 use crate::support::docker::{context_in, request};
 use crate::support::engines::{Engine, Loaded, containerd};
 use crate::support::layout::{Layout, OCI_INDEX, OCI_LAYER, digest, gzip, on, tar, with, zstd};
@@ -26,14 +26,14 @@ fn world(engine: &Engine) -> World {
 
 fn told(world: &World, image: &Loaded, options: &[&str]) -> Finished {
     let source = image.source();
-    let mut arguments = vec!["push", "-v", "--local", "--function", "hello", "--image", &source];
+    let mut arguments = [&PUSH[..], &["-v", "--image", &source]].concat();
     arguments.extend(options);
     world.sandbox.run(arguments)
 }
 
 fn push(world: &World, image: &Loaded) -> Value {
     let source = image.source();
-    world.sandbox.json(0, ["push", "--local", "--function", "hello", "--image", &source]).pop().unwrap()
+    world.sandbox.json(0, [&PUSH[..], &["--image", &source]].concat()).pop().unwrap()
 }
 
 /// An image of gzip layers with these contents, lowest first.

@@ -9,6 +9,20 @@ pub mod unchanged;
 
 use crate::support::world::World;
 
+/// A push to the local cloud of images that are there to be moved, not to run.
+const PUSH: [&str; 10] = [
+    "push",
+    "--local",
+    "--function",
+    "hello",
+    "--allow",
+    "entry-point-not-found",
+    "--allow",
+    "entry-point-not-executable",
+    "--allow",
+    "entry-point-format",
+];
+
 /// What the registry was asked since `mark`, without the paths' beginnings.
 fn asked(world: &World, mark: usize) -> Vec<String> {
     let log = world.cloud.log();

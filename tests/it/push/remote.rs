@@ -3,6 +3,7 @@
 use serde_json::json;
 use tokio::net::{TcpListener, UnixStream};
 
+use super::PUSH;
 use crate::support::engines::{Engine, Loaded, containerd, remote};
 use crate::support::layout::{Layout, digest};
 use crate::support::sandbox::Sandbox;
@@ -24,8 +25,8 @@ fn loaded(engine: &Engine) -> (Loaded, String) {
 /// Pushes twice, and returns what was told.
 fn pushed_twice(world: &World, image: &Loaded, wanted: &str) -> String {
     let source = image.source();
-    let arguments = ["push", "-v", "--local", "--function", "hello", "--image", &source];
-    let told = world.sandbox.run(arguments).expect(0);
+    let arguments = [&PUSH[..], &["-v", "--image", &source]].concat();
+    let told = world.sandbox.run(&arguments).expect(0);
     assert!(told.stdout.trim_end().ends_with(wanted), "{told}");
     let again = world.sandbox.json(0, arguments).pop().unwrap();
     assert_eq!((&again["image_digest"], &again["bytes_uploaded"]), (&json!(wanted), &json!(0)), "{again}");
