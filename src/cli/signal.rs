@@ -1,6 +1,7 @@
 //! Runs a verb until it is done or somebody interrupts it.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
@@ -8,6 +9,9 @@ use tokio::sync::oneshot;
 use super::context::{Context, quoted};
 use super::error::{CommandError, Exit};
 use crate::domain::plan::Step;
+
+/// How long the tasks that are under way may take to end, once their work is of no use any more.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Runs `work`; Ctrl-C or SIGTERM drops it, a second one ends the process at once.
 pub(super) fn run(
@@ -29,12 +33,13 @@ pub(super) fn run(
     })
 }
 
-/// Runs `work` on a runtime that is not waited for at the end: a thread that blocks (on a lock,
-/// on standard input) must not keep an interrupted program alive.
+/// Runs `work` on a runtime that is waited for only briefly at the end: what its tasks own is
+/// dropped, which ends processes that were started, but a thread that blocks (on a lock, on
+/// standard input) must not keep an interrupted program alive.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
     let result = runtime.block_on(work);
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(LAST_MOMENT);
     result
 }
 

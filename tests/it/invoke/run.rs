@@ -74,9 +74,7 @@ fn what_a_program_has_started_ends_with_it() {
     let event = r#"{"do":"sleep"}"#;
     let mut command = sandbox.lambdactl(["run", "--payload", event, "--", "sh", "-c", &script(&seconds)]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // The program itself, and what its shell has left.
-    let are_there = || is_running(&seconds) && processes::below(child.id()).len() >= 2;
-    wait_for("the start", PATIENCE, || are_there().then_some(()));
+    wait_for("the start", PATIENCE, || is_running(&seconds).then_some(()));
     let all = processes::below(child.id());
     signal(child.id(), "INT");
     finish_child("lambdactl run".to_owned(), child).expect(130);
