@@ -75,17 +75,7 @@ impl Registries {
     }
 
     async fn client(&self) -> Result<reqwest::Client, PipelineError> {
-        let make = || async {
-            let extra_roots = self.extra_roots.clone();
-            match tokio::task::spawn_blocking(move || http::client(&extra_roots)).await {
-                Ok(made) => made,
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    // The program is ending.
-                    Err(_) => std::future::pending().await,
-                },
-            }
-        };
+        let make = async || http::client(&self.extra_roots);
         Ok(self.client.get_or_try_init(make).await?.clone())
     }
 }
