@@ -40,13 +40,14 @@ pub(super) async fn connect(candidate: &Candidate) -> Result<Greeted, DockerErro
         // Not negotiating would break older engines as soon as the library sends its version.
         let docker = docker.negotiate_version().await?;
         let version = docker.version().await?;
-        Ok::<_, BollardError>((docker, version))
+        let takes_context = !may_take_no_context(&version) || !keeps_images_in_containerd(&docker).await;
+        Ok::<_, BollardError>((docker, version, takes_context))
     };
     let patience = match candidate.endpoint {
         Endpoint::Ssh(_) => SSH_GREETING_TIMEOUT,
         _ => GREETING_TIMEOUT,
     };
-    let (docker, version) = tokio::time::timeout(patience, greeting)
+    let (docker, version, takes_context) = tokio::time::timeout(patience, greeting)
         .await
         .map_err(|_| DockerError::Unreachable {
             address: candidate.endpoint.to_string(),
@@ -55,7 +56,6 @@ pub(super) async fn connect(candidate: &Candidate) -> Result<Greeted, DockerErro
         })?
         .map_err(|error| fault(&error))?;
     let is_docker = builder_of(&version) == Builder::BuildKit;
-    let takes_context = !may_take_no_context(&version) || !keeps_images_in_containerd(&docker).await;
     let builder = if is_docker && takes_context { Builder::BuildKit } else { Builder::Classic };
     Ok(Greeted { docker, builder, is_docker })
 }
@@ -98,7 +98,7 @@ fn open(endpoint: &Endpoint) -> Result<Docker, BollardError> {
     }
 }
 
-/// Which builder the engine has.
+/// Which builder the engine has, whether or not that takes a context.
 ///
 /// `/_ping` cannot be asked: Docker 20.10 has BuildKit without saying so there, and Podman says
 /// nothing. BuildKit came with API 1.39 for Linux; Podman builds with its own tool behind the
