@@ -207,6 +207,7 @@ pub(super) fn delete_alias(request: &Request<'_>) -> Result<Reply, Failure> {
         let mut function = read(tx, request, &target)?;
         function.aliases.remove(name);
         function.policies.remove(name);
+        function.event_configs.remove(name);
         function.write(tx, request.call)?;
         Ok(Reply::empty())
     })?

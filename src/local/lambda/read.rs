@@ -111,6 +111,7 @@ pub(super) fn delete_function(request: &Request<'_>) -> Result<Reply, Failure> {
         }
         function.versions.retain(|version| version.version != number);
         function.policies.remove(number);
+        function.event_configs.remove(number);
         function.write(tx, call)?;
         Ok(Reply::empty())
     })?
