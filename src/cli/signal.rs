@@ -11,7 +11,7 @@ use super::error::{CommandError, Exit};
 use crate::domain::plan::Step;
 
 /// How long the tasks that are under way may take to end, once their work is of no use any more.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
+const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// Runs `work`; Ctrl-C or SIGTERM drops it, a second one ends the process at once.
 pub(super) fn run(

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::DiffId;
 pub use super::rule::{Rule, UnknownRule};
+use super::size::count;
 
 /// How many places of one finding are kept; the others are counted.
 pub const MOST_PLACES: usize = 20;
@@ -194,6 +195,16 @@ impl CheckReport {
     /// How many findings are as bad as this.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// How many there are of each kind: `1 error, 2 warnings`.
+    pub fn summary(&self) -> String {
+        let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
+            let number = self.count(severity);
+            (number > 0).then(|| count(number, severity.as_str()))
+        });
+        let counts: Vec<String> = counts.into_iter().flatten().collect();
+        if counts.is_empty() { "no findings".to_owned() } else { counts.join(", ") }
     }
 
     /// Those that make a deployment pointless.

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::style::Style;
 use super::words::clean;
 use crate::domain::finding::{Finding, Place, Severity};
-use crate::domain::size::count;
 
 /// How many places of one finding people are shown.
 const SHOWN: usize = 5;
@@ -70,14 +69,4 @@ pub(super) fn lines(finding: &Finding, verbosity: u8, style: &Style) -> Vec<Stri
         return Vec::new();
     }
     vec![head(finding, style), format!("  {} {}", style.hint("hint:"), clean(&finding.fix))]
-}
-
-/// How many there are of each kind: `1 error, 2 warnings`.
-pub(super) fn summary(findings: &[Finding]) -> String {
-    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
-        let number = findings.iter().filter(|finding| finding.severity == severity).count();
-        (number > 0).then(|| count(number, severity.as_str()))
-    });
-    let counts: Vec<String> = counts.into_iter().flatten().collect();
-    if counts.is_empty() { "no findings".to_owned() } else { counts.join(", ") }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::results::CheckView;
 use crate::domain::digest::Digest;
-use crate::domain::finding::{Finding, Place, Rule, Severity};
+use crate::domain::finding::{Finding, Place, Rule};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
@@ -32,10 +32,6 @@ pub fn document(view: &CheckView) -> Value {
     })
 }
 
-fn level(severity: Severity) -> &'static str {
-    severity.as_str()
-}
-
 fn rule(rule: Rule) -> Value {
     json!({
         "id": rule.id(),
@@ -44,7 +40,7 @@ fn rule(rule: Rule) -> Value {
         "fullDescription": { "text": format!("{}.", capital(rule.why())) },
         "help": { "text": format!("{}.", capital(rule.fix())) },
         "helpUri": rule.link(),
-        "defaultConfiguration": { "level": level(rule.severity()) },
+        "defaultConfiguration": { "level": rule.severity() },
     })
 }
 
@@ -57,7 +53,7 @@ fn result(view: &CheckView, finding: &Finding) -> Value {
     json!({
         "ruleId": finding.rule.id(),
         "ruleIndex": finding.rule as usize,
-        "level": level(finding.severity),
+        "level": finding.severity,
         "message": { "text": text },
         "locations": [{
             "physicalLocation": {

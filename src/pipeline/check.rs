@@ -6,8 +6,8 @@
 //! need them say nothing. What a check came to is remembered by everything it depends on, so that
 //! a deployment without a change reads nothing at all.
 //!
-//! One exception to "before anything is written": `push` sends layers of an engine's image while
-//! the rest is still being exported. No manifest names them, so nobody sees them.
+//! One exception to "before anything is written": `push` and `deploy` send layers of an engine's
+//! image while the rest is still being exported. No manifest names them, so nobody sees them.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::cache::Shelf;
 use super::cloud::Cloud;
 use super::error::PipelineError;
 use crate::domain::digest::{DiffId, Digest};
-use crate::domain::finding::{CheckReport, Finding, LayerPlace, Place, Rule, Severity};
+use crate::domain::finding::{CheckReport, Finding, LayerPlace, Place, Rule};
 use crate::domain::function::Function;
 use crate::domain::plan::Step;
 use crate::domain::size::count;
@@ -107,17 +107,11 @@ fn subject(image: &Image) -> String {
 
 /// What a check came to, in a few words.
 fn outcome(report: &CheckReport) -> String {
-    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
-        let number = report.count(severity);
-        (number > 0).then(|| count(number, severity.as_str()))
-    });
-    let counts: Vec<String> = counts.into_iter().flatten().collect();
     let unread = match report.unread.len() {
         0 => String::new(),
         unread => format!(", {} not read", count(unread, "layer")),
     };
-    let found = if counts.is_empty() { "no findings".to_owned() } else { counts.join(", ") };
-    format!("{found}{unread}")
+    format!("{}{unread}", report.summary())
 }
 
 /// An image that cannot be had, as a finding; other failures stay what they are.

@@ -31,7 +31,7 @@ pub(super) struct Ended {
     pub(super) memory_used: Option<u64>,
 }
 
-/// Counts processes that are not gone yet.
+/// Counts what is not over yet: processes, calls, and the writing of logs.
 #[derive(Clone, Debug)]
 pub(super) struct Living(Arc<watch::Sender<usize>>);
 

@@ -57,9 +57,8 @@ impl CheckView {
             _ => format!("; allowed: {}", ids(report.allowed.iter())),
         };
         let mark = if self.number(Severity::Error) == 0 { style.good("✓") } else { style.bad("✗") };
-        let mut text = format!("{mark} {}{read}{allowed}\n", findings::summary(&report.findings));
-        let errors: Vec<Rule> = report.errors().map(|finding| finding.rule).collect();
-        if let Some(rule) = errors.iter().find(|rule| rule.can_be_allowed()) {
+        let mut text = format!("{mark} {}{read}{allowed}\n", report.summary());
+        if let Some(rule) = report.errors().map(|finding| finding.rule).find(|rule| rule.can_be_allowed()) {
             text += &format!("  `--allow {rule}` turns a rule off\n");
         }
         text

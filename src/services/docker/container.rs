@@ -39,7 +39,7 @@ pub struct ContainerRequest {
     pub working_directory: String,
     /// All variables.
     pub environment: Vec<(String, String)>,
-    /// Megabytes, those in `/tmp` included.
+    /// Megabytes; those in `/tmp` count where the engine itself holds the limit.
     pub memory: u64,
     /// Megabytes of `/tmp`.
     pub ephemeral_storage: u64,

@@ -1,5 +1,5 @@
 //! What kind of engine it is: version, builder, image store, and which machines it can build for.
-//! Called by `DockerEngine::describe`.
+//! Called by `DockerEngine`, and by `connection`.
 
 use std::path::Path;
 

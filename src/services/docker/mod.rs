@@ -1,4 +1,4 @@
-//! The Docker Engine (or Podman behind the same API): building, inspecting and exporting images.
+//! The Docker Engine (or Podman behind the same API): building, inspecting, exporting and pushing images, running containers.
 //!
 //! The pipeline builds with it; `image::engine` reads from it. `bollard`'s types end here.
 
