@@ -1,8 +1,6 @@
 //! The check inside `deploy`, `plan`, `push` and `build`: an image that cannot work is refused
 //! before anything is written, and one that is fine costs nothing.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::images::{Family, Image, Layer, on_debian, on_scratch, program};
@@ -139,12 +137,7 @@ fn an_image_of_the_engine_is_checked_as_it_is_built() {
         |mode: &str| format!("FROM scratch\nCOPY bootstrap data /\nENTRYPOINT [\"/{mode}\"]\nEXPOSE 80\n");
     let build = |entry_point: &str| {
         world.project.write("Dockerfile", dockerfile(entry_point));
-        let built = Command::new("docker")
-            .args(["build", "--tag", &image.0, world.project.argument()])
-            .env("DOCKER_BUILDKIT", "0")
-            .output()
-            .expect("docker is installed");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        image.build(&world);
     };
     world.project.write("bootstrap", program());
     let source = format!("docker:{}", image.0);

@@ -1,7 +1,5 @@
 //! Images that exist already: an OCI layout, an archive, the Docker Engine, and ECR itself.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::EngineImage;
@@ -86,12 +84,7 @@ fn an_image_of_the_docker_engine_is_deployed_as_one_manifest_with_gzip_layers() 
     let dockerfile =
         "FROM scratch\nCOPY bootstrap /bootstrap\nCOPY data /data\nENTRYPOINT [\"/bootstrap\"]\n";
     world.project.write("Dockerfile", dockerfile);
-    let built = Command::new("docker")
-        .args(["build", "--tag", &image.0, world.project.argument()])
-        .env("DOCKER_BUILDKIT", "0")
-        .output()
-        .expect("docker is installed");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    image.build(&world);
 
     let result = deploy_image(&world, &format!("docker:{}", image.0));
     assert_eq!(result["layers_uploaded"], 2, "{result}");

@@ -5,7 +5,6 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::unchanged::build_with_docker;
 use crate::deploy::EngineImage;
 use crate::support::needs_docker;
 use crate::support::python::aws_json;
@@ -28,12 +27,12 @@ fn build(world: &World, host: &str, name: &str) -> (EngineImage, EngineImage) {
     std::fs::File::open("/dev/urandom").unwrap().take(17 << 20).read_to_end(&mut bytes).unwrap();
     world.project.write("dependencies", bytes);
     world.project.write("Dockerfile", "FROM scratch\nCOPY dependencies /opt/dependencies\n");
-    build_with_docker(&base.0, world);
+    base.build(world);
     docker(world, &["push", &base.0]);
     let image = EngineImage(format!("lambdactl-test-{name}:{}", std::process::id()));
     let dockerfile = format!("FROM {}\nCOPY bootstrap /bootstrap\nENTRYPOINT [\"/bootstrap\"]\n", base.0);
     world.project.write("Dockerfile", dockerfile);
-    build_with_docker(&image.0, world);
+    image.build(world);
     (base, image)
 }
 

@@ -22,25 +22,8 @@ pub fn build(world: &World, name: &str, files: &[(&str, &str)]) -> EngineImage {
         dockerfile += &format!("COPY {path} /{path}\n");
     }
     world.project.write("Dockerfile", format!("{dockerfile}ENTRYPOINT [\"/bootstrap\"]\n"));
-    build_with_docker(&image.0, world);
+    image.build(world);
     image
-}
-
-/// Builds the project's Dockerfile with the classic builder, which loses sight of an image it has
-/// just made when other images are removed at the same moment: then it is asked again.
-pub fn build_with_docker(name: &str, world: &World) {
-    for attempt in 1.. {
-        let built = Command::new("docker")
-            .args(["build", "--tag", name, world.project.argument()])
-            .env("DOCKER_BUILDKIT", "0")
-            .output()
-            .expect("docker is installed");
-        if built.status.success() {
-            return;
-        }
-        let errors = String::from_utf8_lossy(&built.stderr);
-        assert!(attempt < 5 && errors.contains("unable to find image"), "{errors}");
-    }
 }
 
 fn push(world: &World, image: &EngineImage) -> Value {
