@@ -1,5 +1,6 @@
 //! What a registry has already: images read off it, whose layers need neither be exported nor
-//! compressed nor sent again. The pipeline gathers it; `image::engine` looks layers up in it.
+//! compressed nor sent again. The pipeline gathers it; `image::engine`,
+//! `append` and `assembled` look layers up in it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -231,11 +232,6 @@ impl KnownLayers {
             }
         }
         new
-    }
-
-    /// Takes a layer out again.
-    pub(super) fn forget(&mut self, diff_id: &DiffId) {
-        self.layers.remove(diff_id);
     }
 
     /// Whether none is known.

@@ -24,8 +24,8 @@ use crate::services::docker::{DockerEngine, EngineImage};
 const WORTHWHILE: u64 = 16_000_000;
 /// How many images below, and how many names of each, are tried.
 const TRIES: usize = 3;
-/// How long a registry may take to show that it gives the layers away.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to find a registry that shows that it gives the layers away.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Adds to the layers that are known those of a base image that a registry has.
 pub(super) async fn add(
@@ -41,29 +41,36 @@ pub(super) async fn add(
         return layers;
     }
     // Not to know only means more work.
-    let below = engine.published_below(found).await.unwrap_or_default();
-    let architecture = Architecture::from_oci(&found.platform.architecture);
-    for base in below.iter().take(TRIES) {
-        for reference in base.references.iter().take(TRIES) {
-            let reading = read(published, reference, architecture, found);
-            let Ok(Some(image)) = timeout(PATIENCE, reading).await else { continue };
-            let new = layers.add(&image, &found.diff_ids);
-            if new.is_empty() || !matches!(timeout(PATIENCE, is_given(&new)).await, Ok(true)) {
-                new.iter().for_each(|layer| layers.forget(&layer.diff_id));
-                continue;
-            }
-            reporter.report(Event::Detail(format!(
-                "{} of the base can be copied from `{reference}`",
-                count(new.len(), "layer")
-            )));
-            // They can be on their way while the rest leaves the engine.
-            if let Some(made) = known.made() {
-                new.into_iter().for_each(|layer| drop(made.send(layer)));
-            }
-            return layers;
-        }
+    let searching = find(engine, found, published, &layers);
+    let Ok(Some((reference, image))) = timeout(PATIENCE, searching).await else { return layers };
+    let new = layers.add(&image, &found.diff_ids);
+    let layers_of_base = count(new.len(), "layer");
+    reporter.report(Event::Detail(format!("{layers_of_base} of the base can be copied from `{reference}`")));
+    // They can be on their way while the rest leaves the engine.
+    if let Some(made) = known.made() {
+        new.into_iter().for_each(|layer| drop(made.send(layer)));
     }
     layers
+}
+
+/// Finds an image below that a registry gives away, with layers that are not known yet.
+async fn find(
+    engine: &DockerEngine,
+    found: &EngineImage,
+    published: &dyn Published,
+    layers: &KnownLayers,
+) -> Option<(ImageReference, Image)> {
+    let architecture = Architecture::from_oci(&found.platform.architecture);
+    for base in engine.published_below(found).await.ok()?.into_iter().take(TRIES) {
+        for reference in base.references.into_iter().take(TRIES) {
+            let Some(image) = read(published, &reference, architecture, found).await else { continue };
+            let new = layers.clone().add(&image, &found.diff_ids);
+            if is_given(&new).await {
+                return Some((reference, image));
+            }
+        }
+    }
+    None
 }
 
 /// How many bytes would leave the engine; all where it does not tell.
