@@ -254,12 +254,7 @@ impl<'a> Table<'a> {
 /// The known key that was probably meant, if one is near enough.
 fn nearest(key: &str, known: &'static [&'static str]) -> Option<&'static str> {
     let plain = key.to_lowercase().replace('-', "_");
-    known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(&plain, candidate), *candidate))
-        .filter(|(similarity, _)| *similarity > 0.8)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, candidate)| candidate)
+    crate::domain::nearest::nearest(&plain, known.iter().copied())
 }
 
 #[cfg(test)]

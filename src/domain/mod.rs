@@ -17,6 +17,7 @@ pub mod image_source;
 pub mod invocation;
 pub mod log;
 pub mod manifest;
+pub mod nearest;
 pub mod plan;
 pub mod platform;
 pub mod policy;

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::finding::Severity;
+use super::nearest::nearest;
 
 /// Where AWS says what an image has to be like.
 const IMAGES: &str = "https://docs.aws.amazon.com/lambda/latest/dg/images-create.html";
@@ -506,11 +507,8 @@ impl FromStr for Rule {
             return Ok(rule);
         }
         let plain = text.to_lowercase().replace('_', "-");
-        let nearest = Self::all()
-            .map(|rule| (strsim::jaro_winkler(&plain, rule.id()), rule))
-            .filter(|(similarity, _)| *similarity > 0.8)
-            .max_by(|(one, _), (other, _)| one.total_cmp(other))
-            .map(|(_, rule)| rule);
+        let nearest = nearest(&plain, Self::all().map(Self::id))
+            .and_then(|id| Self::all().find(|rule| rule.id() == id));
         Err(UnknownRule { text: text.to_owned(), nearest })
     }
 }
