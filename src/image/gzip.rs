@@ -21,8 +21,8 @@ use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::{Descriptor, MediaType};
 
-/// The level of every layer made here for which nobody wants another. Another level gives other digests, so that every layer
-/// of every user is sent again: change it for a good reason only.
+/// The level of every layer made here for which nobody wants another. Another level gives other
+/// digests, so that every layer of every user is sent again: change it for a good reason only.
 ///
 /// With this implementation levels 5 and 6 differ by less than 0.2 % in size, and 5 is a fifth
 /// faster.

@@ -35,7 +35,7 @@ pub async fn read(
     resolve::open(&blobs, descriptor, Request::new(&name, architecture, reporter)).await
 }
 
-/// Manifests and configurations that were read before, by their digests.
+/// Indexes, manifests and configurations that were read before, by their digests.
 pub trait Documents: std::fmt::Debug + Send + Sync {
     /// One that is remembered.
     fn get(&self, digest: &Digest) -> Option<Bytes>;

@@ -1,5 +1,5 @@
 //! Users and groups by name, as `/etc/passwd` and `/etc/group` of an image list them, for
-//! `--chown` and USER. Called by `stage`.
+//! `--chown` and USER. Called by `stage`; `listing` keeps these files.
 //!
 //! A name that is not found is the builder's: versions differ in what they make of it.
 //! <https://man7.org/linux/man-pages/man5/passwd.5.html>

@@ -70,6 +70,7 @@ impl Listing {
             let target = |entry: &tar::Entry<'_, _>| {
                 Ok::<_, io::Error>(entry.link_name()?.unwrap_or_default().to_string_lossy().into_owned())
             };
+            let path = tidy(&entry.path()?.to_string_lossy());
             let (kind, target) = match header.entry_type() {
                 EntryType::Directory => ('d', String::new()),
                 EntryType::Symlink => ('l', target(&entry)?),
@@ -77,21 +78,22 @@ impl Listing {
                 EntryType::Regular | EntryType::Continuous if has_attributes(&mut entry)? => {
                     ('s', String::new())
                 }
-                EntryType::Regular | EntryType::Continuous => ('f', accounts_of(&mut entry)?),
+                EntryType::Regular | EntryType::Continuous => ('f', accounts_of(&mut entry, &path)?),
                 EntryType::Char | EntryType::Block | EntryType::Fifo | EntryType::GNUSparse => {
                     ('s', String::new())
                 }
                 _ => continue,
             };
-            let path = tidy(&entry.path()?.to_string_lossy());
             let (mode, user, group) = (header.mode()? & 0o7777, header.uid()?, header.gid()?);
             let rest = format!("{kind} {mode} {user} {group} {}\0{target}\0", entry.size());
             entries.push((path, rest));
         }
-        Ok(Self::of(entries))
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a path in it holds a NUL character");
+        Self::of(entries).ok_or_else(damaged)
     }
 
-    fn of(mut entries: Vec<(String, String)>) -> Self {
+    /// `None` where an entry cannot be told from the next.
+    fn of(mut entries: Vec<(String, String)>) -> Option<Self> {
         entries.sort_by(|(one, _), (other, _)| order(one, other));
         // Where an archive has a path twice, the last one counts.
         entries.reverse();
@@ -105,7 +107,7 @@ impl Listing {
             text.push('\0');
             text.push_str(&rest);
         }
-        Self::index(text).unwrap_or(Self { text: String::new(), starts: Vec::new() })
+        Self::index(text)
     }
 
     /// Finds where the entries begin; `None` where it is no list of this form.
@@ -251,9 +253,9 @@ pub(super) fn has_attributes(entry: &mut tar::Entry<'_, impl Read>) -> io::Resul
 }
 
 /// The bytes of a file that lists accounts; empty for all others, and where they are no text.
-fn accounts_of(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<String> {
-    let path = text(&place(&entry.path()?.to_string_lossy()));
-    if !accounts::FILES.contains(&path.as_str()) || entry.size() > accounts::LARGEST {
+fn accounts_of(entry: &mut tar::Entry<'_, impl Read>, path: &str) -> io::Result<String> {
+    let is_one = accounts::FILES.iter().any(|file| file.trim_start_matches('/') == path);
+    if !is_one || entry.size() > accounts::LARGEST {
         return Ok(String::new());
     }
     let mut bytes = Vec::new();
@@ -290,7 +292,7 @@ pub(super) mod tests {
         let line = |(path, kind, mode, size, target): &(&str, char, u32, u64, &str)| {
             (tidy(path), format!("{kind} {mode} 0 7 {size}\0{target}\0"))
         };
-        Listing::of(entries.iter().map(line).collect())
+        Listing::of(entries.iter().map(line).collect()).unwrap()
     }
 
     fn paths<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<&'a str> {

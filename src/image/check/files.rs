@@ -1,6 +1,6 @@
 //! What is in one layer: every entry of its tar archive, without the bytes.
 //!
-//! Called by `tree`, which lays the layers over each other. It grows with the number of files in
+//! Made by `scan`, kept by `stored`, and laid over each other by `tree`. It grows with the number of files in
 //! a layer, never with their sizes.
 
 use super::content::Content;

@@ -152,7 +152,7 @@ impl Tree {
             if name.starts_with(WHITEOUT) || name.is_empty() || entry.path.starts_with(AUFS) {
                 continue;
             }
-            if last.0 != parent || last.0.is_empty() {
+            if last.0 != parent {
                 last = (parent.to_owned(), self.real(parent));
             }
             let real_parent = last.1.clone();
@@ -167,7 +167,7 @@ impl Tree {
             return;
         }
         // A layer below that was not read may have it.
-        if self.read[..number].iter().all(|read| *read) {
+        if self.is_whole() {
             let (path, missing) = (format!("/{}", entry.path), format!("/{parent}"));
             self.missing_parents.push(Fault { layer: number, path, missing });
         }
@@ -205,7 +205,7 @@ impl Tree {
                         }
                     }
                     None => {
-                        if self.read[..number].iter().all(|read| *read) && !target.starts_with(AUFS) {
+                        if self.is_whole() && !target.starts_with(AUFS) {
                             let missing = format!("/{target}");
                             let fault = Fault { layer: number, path: format!("/{path}"), missing };
                             self.broken_links.push(fault);

@@ -32,6 +32,7 @@ fn remark(remark: &Remark) -> Finding {
         }
         Remark::LayersConverted { media_types } => {
             let mut kinds: Vec<&str> = media_types.iter().map(|kind| kind.as_str()).collect();
+            kinds.sort_unstable();
             kinds.dedup();
             let kinds = kinds.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ");
             let message = format!("{} converted to gzip: {kinds}", count(media_types.len(), "layer"));
