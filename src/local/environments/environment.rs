@@ -63,9 +63,8 @@ enum Started {
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        let deadline = milliseconds_from_now(LAST_WORDS);
-        if self.endpoint.shut_down("spindown", deadline) {
-            self.process.linger();
+        if let Some(tell) = self.endpoint.farewell() {
+            self.process.linger(move || tell("spindown", milliseconds_from_now(LAST_WORDS)));
         }
     }
 }

@@ -174,9 +174,10 @@ impl Environments {
 
     /// Ends all environments and returns when nothing of them is left.
     pub async fn end(&self) {
-        self.shared.end.cancel();
         self.shared.slots.close();
+        // Before everything is ended: whoever is idle may still have extensions to tell.
         self.shared.idle().clear();
+        self.shared.end.cancel();
         let all_gone = async {
             self.shared.calls.none().await;
             self.shared.living.none().await;

@@ -1,8 +1,8 @@
 //! Owns what a runner has started: one task an environment, which ends it when nobody holds the
 //! environment any more, and tells when it has ended by itself.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,12 +14,14 @@ use crate::local::runner::{Exit, Running};
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown>
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// Tells those who want to know that the end is near.
+type Farewell = Box<dyn FnOnce() + Send>;
+
 /// A process that lives as long as the value.
-#[derive(Debug)]
 pub(super) struct Process {
     ended: watch::Receiver<Option<Ended>>,
     memory: mpsc::Sender<oneshot::Sender<Option<u64>>>,
-    lingers: Arc<AtomicBool>,
+    farewell: Arc<Mutex<Option<Farewell>>>,
     kill: CancellationToken,
     _guard: DropGuard,
 }
@@ -67,14 +69,20 @@ impl Drop for Life {
     }
 }
 
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
 impl Process {
     /// Takes care of `running` until it ends, `end` is cancelled, or the value is dropped.
     pub(super) fn watch(mut running: Box<dyn Running>, living: &Living, end: &CancellationToken) -> Self {
         let (ended, receiver) = watch::channel(None);
         let (memory, mut questions) = mpsc::channel::<oneshot::Sender<Option<u64>>>(8);
         let kill = end.child_token();
-        let lingers = Arc::new(AtomicBool::new(false));
-        let (life, killed, lingering) = (living.one_more(), kill.clone(), lingers.clone());
+        let farewell = Arc::new(Mutex::new(None::<Farewell>));
+        let (life, killed, telling) = (living.one_more(), kill.clone(), farewell.clone());
         tokio::spawn(async move {
             let exit = loop {
                 tokio::select! {
@@ -84,8 +92,13 @@ impl Process {
                     Some(question) = questions.recv() => drop(question.send(running.memory_used())),
                 }
             };
-            if exit.is_none() && lingering.load(Ordering::Relaxed) {
-                let _in_time = tokio::time::timeout(LAST_WORDS, running.retire()).await;
+            let tell = telling.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let (None, Some(tell)) = (&exit, tell) {
+                // First it is made known that they may end, so that the first one who does, having
+                // been told, does not take the others along.
+                let retiring = running.retire();
+                tell();
+                let _in_time = tokio::time::timeout(LAST_WORDS, retiring).await;
             }
             let memory_used = running.memory_used();
             // Also where it exited: something it started may be left.
@@ -96,7 +109,7 @@ impl Process {
             drop(life);
         });
         let guard = kill.clone().drop_guard();
-        Self { ended: receiver, memory, lingers, kill, _guard: guard }
+        Self { ended: receiver, memory, farewell, kill, _guard: guard }
     }
 
     /// Waits for the end.
@@ -118,9 +131,9 @@ impl Process {
         self.ended().await
     }
 
-    /// Gives the process a moment between being told of the end and being killed.
-    pub(super) fn linger(&self) {
-        self.lingers.store(true, Ordering::Relaxed);
+    /// Has the process told of the end, and gives it a moment before it is killed.
+    pub(super) fn linger(&self, tell: impl FnOnce() + Send + 'static) {
+        *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tell));
     }
 
     pub(super) async fn memory_used(&self) -> Option<u64> {

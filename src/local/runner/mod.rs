@@ -121,8 +121,8 @@ pub trait Running: Send {
     /// handed on.
     fn wait(&mut self) -> BoxFuture<'_, Exit>;
 
-    /// Waits until its extensions have ended, which are told of the end by others; then it may be
-    /// killed.
+    /// Waits until its extensions have ended, which are told of the end by others as soon as this
+    /// has been called; then it may be killed.
     fn retire(&mut self) -> BoxFuture<'_, ()>;
 
     /// Ends it and everything it started, and returns when nothing of it is left.

@@ -21,6 +21,8 @@ use super::{FunctionError, Invocation, LARGEST_ANSWER, Session, accepted, axum_j
 const IDENTIFIER: &str = "lambda-extension-identifier";
 const NAME: &str = "lambda-extension-name";
 const ERROR_TYPE: &str = "lambda-extension-function-error-type";
+/// The event of the end.
+const SHUTDOWN: &str = "SHUTDOWN";
 /// Events that may wait for an extension that is busy; what is more is lost to it.
 const WAITING: usize = 16;
 /// Extensions an environment may have.
@@ -142,16 +144,17 @@ impl Extensions {
         }
     }
 
-    /// Tells of the end; tells whether anybody wanted to know.
-    pub(super) fn shut_down(&self, reason: &str, deadline: i64) -> bool {
-        let event = json!({"eventType": "SHUTDOWN", "shutdownReason": reason, "deadlineMs": deadline});
-        let state = self.state();
-        let mut is_wanted = false;
-        for extension in state.registered.values().filter(|extension| extension.wants("SHUTDOWN")) {
-            is_wanted = true;
+    /// Whether anybody wants to know of the end.
+    pub(super) fn are_to_be_told(&self) -> bool {
+        self.state().registered.values().any(|extension| extension.wants(SHUTDOWN))
+    }
+
+    /// Tells of the end.
+    pub(super) fn shut_down(&self, reason: &str, deadline: i64) {
+        let event = json!({"eventType": SHUTDOWN, "shutdownReason": reason, "deadlineMs": deadline});
+        for extension in self.state().registered.values().filter(|extension| extension.wants(SHUTDOWN)) {
             let _busy = extension.events.try_send(event.clone());
         }
-        is_wanted
     }
 
     /// Those there are, by name, and the events they want.

@@ -184,9 +184,13 @@ impl Endpoint {
         receiver
     }
 
-    /// Tells extensions that the environment ends; tells whether there are any.
-    pub fn shut_down(&self, reason: &str, deadline: i64) -> bool {
-        self.session.extensions.shut_down(reason, deadline)
+    /// What tells extensions, when it is called, why the environment ends and how long they have;
+    /// `None` where none wants to know.
+    pub fn farewell(&self) -> Option<impl FnOnce(&str, i64) + Send + use<>> {
+        let extensions = self.session.extensions.clone();
+        extensions
+            .are_to_be_told()
+            .then_some(move |reason: &str, deadline| extensions.shut_down(reason, deadline))
     }
 }
 
