@@ -35,14 +35,7 @@ async fn base(registry: &DockerRegistry) -> String {
 fn asked(world: &World, command: &str, directory: &Path) -> Vec<String> {
     let mark = world.cloud.log().len();
     world.sandbox.json(0, [command, "--local", directory.to_str().unwrap()]);
-    let log = world.cloud.log();
-    let registry = log[mark..].iter().filter(|entry| entry.path.starts_with("/v2/"));
-    let mut asked: Vec<String> = registry
-        .map(|entry| {
-            let kind = if entry.path.contains("/manifests/") { "manifest" } else { "blob" };
-            format!("{} {kind}", entry.method)
-        })
-        .collect();
+    let mut asked = world.cloud.registry_requests(mark);
     asked.sort();
     asked
 }

@@ -7,7 +7,7 @@ use lambdactl::event::{SharedReporter, Silent};
 use lambdactl::services::docker::{Builder, DockerEngine};
 use serde_json::{Value, json};
 
-use super::{PUSH, asked};
+use super::PUSH;
 use crate::support::docker::{context_in, request};
 use crate::support::engines::{Engine, Loaded, containerd};
 use crate::support::layout::{Layout, OCI_INDEX, OCI_LAYER, digest, gzip, on, tar, with, zstd};
@@ -73,7 +73,7 @@ fn blobs_leave_the_engine_as_they_lie_there_and_only_once() {
 
     let mark = world.cloud.log().len();
     let again = push(&world, &before);
-    assert_eq!(asked(&world, mark), ["HEAD manifest"]);
+    assert_eq!(world.cloud.registry_requests(mark), ["HEAD manifest"]);
     assert_eq!((&again["image_digest"], &again["bytes_uploaded"]), (&first["image_digest"], &json!(0)));
 
     let layout = Layout::new();
@@ -84,8 +84,8 @@ fn blobs_leave_the_engine_as_they_lie_there_and_only_once() {
     assert!(told.stderr.contains("only what is missing was taken from the engine"), "{told}");
     assert!(told.stderr.contains("1 layer sent"), "{told}");
     assert!(told.stdout.trim_end().ends_with(&digest(&entry)), "{told}");
-    let opened = asked(&world, mark).iter().filter(|asked| *asked == "POST blob").count();
-    assert_eq!(opened, 2, "the layer and the configuration: {:#?}", asked(&world, mark));
+    let opened = world.cloud.registry_requests(mark).iter().filter(|asked| *asked == "POST blob").count();
+    assert_eq!(opened, 2, "the layer and the configuration: {:#?}", world.cloud.registry_requests(mark));
     let names = engine.docker(&["image", "inspect", "--format", "{{json .RepoTags}}", &after.name]);
     assert_eq!(names, format!("[\"{}\"]", after.name));
 }
@@ -109,7 +109,7 @@ fn an_index_with_attestations_becomes_one_manifest_which_is_known_again() {
     assert_eq!(first["layers_uploaded"], 1, "{first}");
     let mark = world.cloud.log().len();
     assert_eq!(push(&world, &image)["image_digest"], first["image_digest"]);
-    assert_eq!(asked(&world, mark), ["HEAD manifest"]);
+    assert_eq!(world.cloud.registry_requests(mark), ["HEAD manifest"]);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn layers_that_lambda_does_not_take_are_converted_and_known_again() {
     assert_eq!(first["layers_uploaded"], 2, "{first}");
     let mark = world.cloud.log().len();
     assert_eq!(push(&world, &image)["image_digest"], first["image_digest"]);
-    assert_eq!(asked(&world, mark), ["HEAD manifest"]);
+    assert_eq!(world.cloud.registry_requests(mark), ["HEAD manifest"]);
 }
 
 /// What BuildKit of this engine cannot do: <https://github.com/moby/moby/issues/47717>

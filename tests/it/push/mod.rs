@@ -7,8 +7,6 @@ mod remote;
 mod sources;
 pub mod unchanged;
 
-use crate::support::world::World;
-
 /// A push to the local cloud of images that are there to be moved, not to run.
 const PUSH: [&str; 10] = [
     "push",
@@ -22,15 +20,3 @@ const PUSH: [&str; 10] = [
     "--allow",
     "entry-point-format",
 ];
-
-/// What the registry was asked since `mark`, without the paths' beginnings.
-fn asked(world: &World, mark: usize) -> Vec<String> {
-    let log = world.cloud.log();
-    let registry = log[mark..].iter().filter(|entry| entry.path.starts_with("/v2/"));
-    registry
-        .map(|entry| {
-            let kind = if entry.path.contains("/manifests/") { "manifest" } else { "blob" };
-            format!("{} {kind}", entry.method)
-        })
-        .collect()
-}

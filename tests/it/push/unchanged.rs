@@ -4,7 +4,6 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::asked;
 use crate::deploy::EngineImage;
 use crate::support::needs_docker;
 use crate::support::python::aws_json;
@@ -49,11 +48,11 @@ fn an_image_that_was_pushed_before_costs_one_request_and_no_export() {
     assert_eq!(first["layers_uploaded"], 2, "{first}");
     assert!(first["bytes_uploaded"].as_u64() > Some(100_000), "{first}");
     // Two layers, sent while the image was exported, and the configuration.
-    let opened = asked(&world, mark).iter().filter(|asked| *asked == "POST blob").count();
-    assert_eq!(opened, 3, "{:#?}", asked(&world, mark));
+    let opened = world.cloud.registry_requests(mark).iter().filter(|asked| *asked == "POST blob").count();
+    assert_eq!(opened, 3, "{:#?}", world.cloud.registry_requests(mark));
     let mark = world.cloud.log().len();
     let again = push(&world, &image);
-    assert_eq!(asked(&world, mark), ["HEAD manifest"]);
+    assert_eq!(world.cloud.registry_requests(mark), ["HEAD manifest"]);
     assert_eq!((&again["image_digest"], &again["layers_uploaded"]), (&first["image_digest"], &json!(0)));
     assert_eq!(again["bytes_uploaded"], 0);
     let source = format!("docker:{}", image.0);
@@ -78,7 +77,7 @@ fn a_machine_that_knows_nothing_reads_the_layers_off_the_live_image() {
     let mark = world.cloud.log().len();
     let same = deploy(&world, &before);
     assert_eq!(same["action"], "unchanged", "{same}");
-    assert_eq!(asked(&world, mark), ["GET manifest", "GET blob"]);
+    assert_eq!(world.cloud.registry_requests(mark), ["GET manifest", "GET blob"]);
 
     let after = build(&world, "after", &[("dependencies", "large and old"), ("code", "new")]);
     let mark = world.cloud.log().len();
@@ -87,7 +86,7 @@ fn a_machine_that_knows_nothing_reads_the_layers_off_the_live_image() {
     // Nothing but the new layer and the configuration is sent or asked for: the others are known to
     // be there, and what is small and new is not.
     let blobs: Vec<String> =
-        asked(&world, mark).into_iter().filter(|asked| asked.ends_with("blob")).collect();
+        world.cloud.registry_requests(mark).into_iter().filter(|asked| asked.ends_with("blob")).collect();
     assert_eq!(blobs.iter().filter(|asked| *asked == "PUT blob").count(), 2, "{blobs:#?}");
     assert!(!blobs.iter().any(|asked| asked == "HEAD blob"), "{blobs:#?}");
 }

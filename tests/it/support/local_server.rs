@@ -140,6 +140,18 @@ impl LocalServer {
         self.log().into_iter().skip(since).filter(Logged::is_write).collect()
     }
 
+    /// What the registry was asked, from the entry `since` of the log on: `HEAD manifest`.
+    pub fn registry_requests(&self, since: usize) -> Vec<String> {
+        let log = self.log();
+        let registry = log[since..].iter().filter(|entry| entry.path.starts_with("/v2/"));
+        registry
+            .map(|entry| {
+                let kind = if entry.path.contains("/manifests/") { "manifest" } else { "blob" };
+                format!("{} {kind}", entry.method)
+            })
+            .collect()
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.endpoint)
     }
