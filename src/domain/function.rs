@@ -275,6 +275,10 @@ pub struct Function {
     pub environment: BTreeMap<String, Secret>,
     /// Overrides of the image's start settings.
     pub image_config: ImageOverrides,
+    /// Whether its versions start from a snapshot (`SnapStart`).
+    pub snap_start: bool,
+    /// ARNs of the file systems it mounts (`FileSystemConfigs`).
+    pub file_systems: Vec<String>,
     /// Where it is between creation and readiness.
     pub status: FunctionStatus,
     /// For an image function: the digest of the manifest Lambda resolved.

@@ -259,7 +259,7 @@ const TABLE: [Text; 36] = [
         id: "snapstart",
         severity: Error,
         title: "SnapStart does not work with this image or these settings",
-        why: "publishing a version fails, unless the runtime knows SnapStart or the image is labelled as safe for it; /tmp may not be larger than 512 MB",
+        why: "publishing a version fails, unless the runtime knows SnapStart or the image is labelled as safe for it; /tmp may not be larger than 512 MB, and EFS cannot be mounted",
         fix: "add `LABEL com.amazonaws.lambda.feature.snapstart=\"Allow\"` if a snapshot of the function is safe to be restored many times",
         link: SNAPSTART,
     },

@@ -52,7 +52,11 @@ pub(super) fn wanted(spec: &FunctionSpec, found: Option<&Function>) -> Wanted {
             .filter(|(name, _)| VARIABLES.contains(&name.as_str()))
             .map(|(name, value)| (name, value.expose().to_owned()))
             .collect(),
-        snap_start: false,
+        snap_start: found.is_some_and(|found| found.snap_start),
+        has_this_storage: found.is_some_and(|found| {
+            spec.ephemeral_storage.is_none_or(|megabytes| megabytes == found.ephemeral_storage)
+        }),
+        file_systems: found.map(|found| found.file_systems.clone()).unwrap_or_default(),
         is_settled: true,
     }
 }
@@ -227,7 +231,15 @@ async fn keep(cloud: &Cloud, files: Arc<LayerFiles>) {
 
 /// The name of everything a check depends on.
 fn key(image: &Image, wanted: &Wanted) -> Digest {
-    let Wanted { overrides, ephemeral_storage, environment, snap_start, is_settled } = wanted;
+    let Wanted {
+        overrides,
+        ephemeral_storage,
+        environment,
+        snap_start,
+        has_this_storage,
+        file_systems,
+        is_settled,
+    } = wanted;
     let text = json!([
         RULES_VERSION,
         env!("CARGO_PKG_VERSION"),
@@ -239,6 +251,8 @@ fn key(image: &Image, wanted: &Wanted) -> Digest {
         ephemeral_storage,
         environment,
         snap_start,
+        has_this_storage,
+        file_systems,
         is_settled,
     ]);
     Digest::of(text.to_string().as_bytes())

@@ -328,6 +328,8 @@ fn function() -> Function {
         timeout: 30,
         ephemeral_storage: 1024,
         environment: [("TOKEN".to_owned(), Secret::new("hunter2"))].into(),
+        snap_start: false,
+        file_systems: Vec::new(),
         image_config: ImageOverrides { command: vec!["app.handler".to_owned()], ..Default::default() },
         status: status("Active", Some("Failed"), Some(("ImageDeleted", "The image was deleted."))),
         image_digest: Some(Digest::of(b"manifest")),

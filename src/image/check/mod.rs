@@ -66,8 +66,12 @@ pub struct Wanted {
     pub ephemeral_storage: Option<u32>,
     /// The function's own values of [`VARIABLES`].
     pub environment: BTreeMap<String, String>,
-    /// Whether versions are to start from a snapshot.
+    /// Whether versions start from a snapshot, or are to.
     pub snap_start: bool,
+    /// Whether the function has had this much of `/tmp` before.
+    pub has_this_storage: bool,
+    /// ARNs of the file systems it mounts.
+    pub file_systems: Vec<String>,
     /// Whether these are the function's settings, or it may have others that nobody named here.
     pub is_settled: bool,
 }

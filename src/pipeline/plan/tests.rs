@@ -87,6 +87,8 @@ pub(in crate::pipeline) fn found() -> FoundFunction {
             timeout: 3,
             ephemeral_storage: 512,
             environment: [("OLD".to_owned(), Secret::new("kept"))].into(),
+            snap_start: false,
+            file_systems: Vec::new(),
             image_config: Default::default(),
             status,
             image_digest: Some(Digest::of(b"image")),

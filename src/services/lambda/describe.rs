@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_lambda::operation::get_function::GetFunctionOutput;
-use aws_sdk_lambda::types::{FunctionCodeLocation, FunctionConfiguration};
+use aws_sdk_lambda::types::{FunctionCodeLocation, FunctionConfiguration, SnapStartApplyOn};
 
 use super::FoundFunction;
 use crate::domain::digest::Digest;
@@ -37,6 +37,9 @@ pub(super) fn function(output: &GetFunctionOutput) -> Result<FoundFunction, &'st
         ephemeral_storage: number(configuration.ephemeral_storage().map(|storage| storage.size())),
         environment: environment(configuration),
         image_config: image_config(configuration),
+        snap_start: configuration.snap_start().and_then(|it| it.apply_on())
+            == Some(&SnapStartApplyOn::PublishedVersions),
+        file_systems: configuration.file_system_configs().iter().map(|it| it.arn().to_owned()).collect(),
         status: status(configuration),
         image_digest,
         image_uri: text(|code| code.image_uri()),
@@ -101,7 +104,8 @@ fn status(configuration: &FunctionConfiguration) -> FunctionStatus {
 #[cfg(test)]
 mod tests {
     use aws_sdk_lambda::types::{
-        EnvironmentError, EnvironmentResponse, LastUpdateStatus, LastUpdateStatusReasonCode, State,
+        EnvironmentError, EnvironmentResponse, FileSystemConfig, LastUpdateStatus,
+        LastUpdateStatusReasonCode, SnapStartResponse, State,
     };
 
     use super::*;
@@ -135,6 +139,18 @@ mod tests {
         let status = found.function.status;
         assert_eq!(status.last_update_status_reason_code.as_deref(), Some("Creating"));
         assert_eq!(status.readiness(), Readiness::InProgress);
+    }
+
+    #[test]
+    fn what_snapshots_depend_on_is_read() {
+        let plain = described(configuration().build()).function;
+        assert!(!plain.snap_start && plain.file_systems.is_empty());
+        let snap_start = SnapStartResponse::builder().apply_on(SnapStartApplyOn::PublishedVersions).build();
+        let mounted =
+            FileSystemConfig::builder().arn("arn:efs").local_mount_path("/mnt/data").build().unwrap();
+        let found = described(configuration().snap_start(snap_start).file_system_configs(mounted).build());
+        assert!(found.function.snap_start);
+        assert_eq!(found.function.file_systems, ["arn:efs"]);
     }
 
     #[test]

@@ -153,3 +153,35 @@ fn an_image_of_the_engine_is_checked_as_it_is_built() {
     assert_eq!(findings(&world.sandbox.json(0, push)), ["ports-ignored"]);
     assert_eq!(findings(&world.sandbox.json(0, push)), ["ports-ignored"], "remembered");
 }
+
+#[test]
+fn what_snapshots_need_is_asked_where_the_function_has_them() {
+    let world = World::new();
+    world.deploy(&[]);
+    assert!(findings(&world.sandbox.json(0, world.arguments("plan", &[]))).is_empty());
+    let efs = "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-0123456789abcdef0";
+    let settings = json!({
+        "SnapStart": { "ApplyOn": "PublishedVersions" },
+        "FileSystemConfigs": [{ "Arn": efs, "LocalMountPath": "/mnt/data" }],
+    });
+    let (status, answer) = world.ask("PUT", "/2015-03-31/functions/hello/configuration", Some(settings));
+    assert_eq!(status, 200, "{answer}");
+    world.sandbox.run(["watch", "--local", "hello"]).expect(0);
+    // What is there already is told, and refuses nothing.
+    for verb in ["plan", "deploy"] {
+        let lines = world.sandbox.json(0, world.arguments(verb, &[]));
+        let found: Vec<&Value> = lines.iter().filter(|line| line["reason"] == "finding").collect();
+        assert_eq!(findings(&lines), ["snapstart", "snapstart"], "{lines:#?}");
+        let told = found.iter().map(|it| it["message"].as_str().unwrap()).collect::<String>();
+        assert!(told.contains(efs) && told.contains("com.amazonaws.lambda.feature.snapstart"), "{told}");
+        assert!(found.iter().all(|it| it["severity"] == "warning"), "{found:#?}");
+    }
+    // What this deployment would set is refused.
+    for verb in ["plan", "deploy"] {
+        let lines = world.sandbox.json(6, world.arguments(verb, &["--ephemeral-storage", "1024"]));
+        let refused = |line: &&Value| line["reason"] == "finding" && line["severity"] == "error";
+        let refused: Vec<&Value> = lines.iter().filter(refused).collect();
+        assert_eq!(refused.len(), 1, "{lines:#?}");
+        assert_eq!(refused[0]["places"][0]["field"], "function.ephemeral_storage");
+    }
+}

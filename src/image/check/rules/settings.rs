@@ -164,8 +164,21 @@ fn snap_start(context: &Context<'_>, entry_point: Option<&EntryPoint<'_>>, findi
         let message =
             format!("SnapStart takes at most 512 MB of /tmp, and the function is to have {megabytes}");
         let place = Place::field("function.ephemeral_storage");
-        findings
-            .push(Finding::new(Rule::SnapStart, message, place).mended_by("set `ephemeral_storage` to 512"));
+        let finding =
+            Finding::new(Rule::SnapStart, message, place).mended_by("set `ephemeral_storage` to 512");
+        // What Lambda has accepted before is no reason to refuse a deployment that leaves it alone.
+        let is_accepted = context.wanted.has_this_storage;
+        findings.push(if is_accepted { finding.as_bad_as(Severity::Warning) } else { finding });
+    }
+    let file_systems = context.wanted.file_systems.iter().map(|arn| format!("`{arn}`"));
+    let file_systems: Vec<String> = file_systems.collect();
+    if !file_systems.is_empty() {
+        let message = format!("SnapStart takes no EFS, and the function mounts {}", file_systems.join(", "));
+        let fix = "turn SnapStart off, or take the function's `FileSystemConfigs` away";
+        let place = Place::field("FileSystemConfigs");
+        let finding = Finding::new(Rule::SnapStart, message, place).mended_by(fix);
+        // No deployment mounts any: as above.
+        findings.push(finding.as_bad_as(Severity::Warning));
     }
     let label = context.image.config.document["config"]["Labels"][SNAPSTART].as_str();
     let knows = ["python3", "java", "dotnet"].iter().any(|program| context.has_language(program));

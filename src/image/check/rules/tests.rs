@@ -512,7 +512,16 @@ fn snapshots_ask_for_more() {
     let labelled = json!({ "Labels": { "com.amazonaws.lambda.feature.snapstart": "Allow" } });
     assert_found(&with_config_as(&wanted(Some(512)), labelled.clone()), &[]);
     assert_found(&with_config_as(&wanted(None), json!({})), &[(Rule::SnapStart, Warning)]);
-    assert_found(&with_config_as(&wanted(Some(513)), labelled), &[(Rule::SnapStart, Error)]);
+    assert_found(&with_config_as(&wanted(Some(513)), labelled.clone()), &[(Rule::SnapStart, Error)]);
+    // What Lambda has accepted is told, and refuses nothing.
+    let accepted = Wanted { has_this_storage: true, ..wanted(Some(513)) };
+    assert_found(&with_config_as(&accepted, labelled.clone()), &[(Rule::SnapStart, Warning)]);
+    let mounted = Wanted { file_systems: vec!["arn:efs".to_owned()], ..wanted(None) };
+    let found = with_config_as(&mounted, labelled.clone());
+    assert_found(&found, &[(Rule::SnapStart, Warning)]);
+    assert!(found[0].message.contains("`arn:efs`"), "{}", found[0].message);
+    let without = Wanted { snap_start: false, ..mounted };
+    assert_found(&with_config_as(&without, labelled), &[]);
 }
 
 #[test]
