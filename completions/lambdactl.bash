@@ -286,7 +286,7 @@ _lambdactl() {
             return 0
             ;;
         lambdactl__subcmd__check)
-            opts="-q -v -h --function --architecture --ephemeral-storage --entry-point --command --working-directory --image --context --dockerfile --target --build-arg --builder --compression --build-command --allow --snap-start --sarif --rules --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
+            opts="-q -v -h --function --architecture --memory-size --timeout --ephemeral-storage --entry-point --command --working-directory --clear-env-vars --set-env-vars --update-env-vars --remove-env-vars --image --context --dockerfile --target --build-arg --builder --compression --build-command --allow --run --runner --with-credentials --snap-start --sarif --rules --config --stage --region --profile --local --local-dir --output --quiet --verbose --color --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -298,6 +298,14 @@ _lambdactl() {
                     ;;
                 --architecture)
                     COMPREPLY=($(compgen -W "x86_64 arm64" -- "${cur}"))
+                    return 0
+                    ;;
+                --memory-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --ephemeral-storage)
@@ -319,6 +327,27 @@ _lambdactl() {
                     return 0
                     ;;
                 --working-directory)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --set-env-vars)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --update-env-vars)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --remove-env-vars)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
@@ -388,6 +417,10 @@ _lambdactl() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
                     fi
+                    return 0
+                    ;;
+                --runner)
+                    COMPREPLY=($(compgen -W "auto container sandbox" -- "${cur}"))
                     return 0
                     ;;
                 --sarif)

@@ -223,10 +223,15 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand push" -s h -l help -
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l function -d 'Name of the function [default: the directory\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l architecture -d 'Instruction set: x86_64 or arm64 [default: the existing function\'s, else the image\'s]' -r -f -a "x86_64\t''
 arm64\t''"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l memory-size -d 'Memory in MB, 128 to 10240' -r
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l timeout -d 'Seconds a call may take, 1 to 900' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l ephemeral-storage -d 'Size of /tmp in MB, 512 to 10240' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l entry-point -d 'Use these words instead of the image\'s ENTRYPOINT; \'\' gives it back' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l command -d 'Use these words instead of the image\'s CMD; \'\' gives it back' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l working-directory -d 'Use this directory instead of the image\'s WORKDIR; \'\' gives it back' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l set-env-vars -d 'Set these variables and no others' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l update-env-vars -d 'Set these variables besides those of the configuration file; the others stay' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l remove-env-vars -d 'Take these variables away' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l image -d 'Use an image that exists: docker:NAME[:TAG], oci:DIR[:TAG], archive:FILE, or an ECR reference' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l context -d 'Send this directory to the builder' -r -f -a "(__fish_complete_directories)"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l dockerfile -d 'Build with this Dockerfile [default: Dockerfile in the context]' -r -F
@@ -238,6 +243,9 @@ engine\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l compression -d 'Compress layers that are made here at this level: fast, default, best, or 1 to 9' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l build-command -d 'Run this program before the image is built, in the directory of the configuration' -r -f
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l allow -d 'Turn this rule of the check off; may be repeated (`lambdactl check --rules` lists them)' -r -f
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l runner -d 'What runs functions on this machine' -r -f -a "auto\t''
+container\t''
+sandbox\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l sarif -d 'Write what is found to this file as well, in SARIF 2.1.0' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l stage -d 'Lay the tables `[stage.NAME…]` over the configuration' -r
@@ -250,6 +258,9 @@ json\t'One JSON object a line, on standard output'"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
 always\t'Always, except in plain and JSON output'
 never\t'Never'"
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l clear-env-vars -d 'Take all variables away, also those of the configuration file'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l run -d 'Start the image if it passes, and wait until it asks for its first event'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l with-credentials -d 'Give functions that run on this machine the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l snap-start -d 'Check what versions that start from a snapshot need, too'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l rules -d 'List all rules and end'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
@@ -260,7 +271,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand check" -s h -l help 
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l function -d 'Name of the function [default: the directory\'s name]' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l architecture -d 'Instruction set: x86_64 or arm64 [default: the existing function\'s, else the image\'s]' -r -f -a "x86_64\t''
 arm64\t''"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l runner -d 'What runs functions on this machine' -r -f -a "auto\t''
 container\t''
 sandbox\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
@@ -275,7 +286,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l color -d 'Us
 always\t'Always, except in plain and JSON output'
 never\t'Never'"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l url -d 'Give the function a URL, and print it'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l with-credentials -d 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l with-credentials -d 'Give functions that run on this machine the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -s q -l quiet -d 'Show only results and errors'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand dev" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
@@ -335,7 +346,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l payload -
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l payload-file -d 'Read the event from a file; `-` is standard input' -r -F
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l client-context -d 'What a client of the mobile SDK would send along' -r
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l qualifier -d 'Call this version or alias' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l runner -d 'What runs functions on this machine' -r -f -a "auto\t''
 container\t''
 sandbox\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
@@ -352,7 +363,7 @@ never\t'Never'"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l log-tail -d 'Show the last 4 KB of the function\'s log on standard error'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l async -d 'Do not wait for the response'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l stream -d 'Print the response while it comes, also one of more than 6 MB'
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l with-credentials -d 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l with-credentials -d 'Give functions that run on this machine the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -s q -l quiet -d 'Show only results and errors'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand invoke" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'
@@ -543,7 +554,7 @@ complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fis
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -f -a "idle" -d 'Let a function fall idle, as Lambda does with functions nobody used for weeks'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and not __fish_seen_subcommand_from serve status url fail idle reset" -f -a "reset" -d 'Wipe the local cloud: every function, repository and image of it'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l listen -d 'Listen on this loopback address [default: a free port of 127.0.0.1]' -r
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l runner -d 'What runs functions of the local cloud' -r -f -a "auto\t''
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l runner -d 'What runs functions on this machine' -r -f -a "auto\t''
 container\t''
 sandbox\t''"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l config -d 'Read this configuration file instead of the `lambdactl.toml` in PATH' -r -F
@@ -557,7 +568,7 @@ json\t'One JSON object a line, on standard output'"
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l color -d 'Use colours' -r -f -a "auto\t'At a terminal, unless NO_COLOR is set'
 always\t'Always, except in plain and JSON output'
 never\t'Never'"
-complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l with-credentials -d 'Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
+complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l with-credentials -d 'Give functions that run on this machine the credentials in AWS_ACCESS_KEY_ID and its like, instead of dummies'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -l local -d 'Use the embedded local cloud instead of AWS: no account, no network, no Docker'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -s q -l quiet -d 'Show only results and errors'
 complete -c lambdactl -n "__fish_lambdactl_using_subcommand local; and __fish_seen_subcommand_from serve" -s v -l verbose -d 'Show more: details (-v), also a log (-vv), also its smallest steps (-vvv)'

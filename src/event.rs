@@ -38,6 +38,8 @@ pub enum Event {
     Planned(Vec<PlannedStep>),
     /// One line a builder printed, without its line break, as it printed it.
     BuildOutput(String),
+    /// One line a function printed that is started to see whether it can be.
+    FunctionOutput(String),
     /// Which way each layer of the image takes; sent before the first byte of them moves, and
     /// again when more is known.
     TransferPlanned(TransferPlan),

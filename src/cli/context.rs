@@ -265,6 +265,26 @@ impl Context {
         Ok(Connection { cloud, _local: local })
     }
 
+    /// Where an image is started to see whether it can be. Not among temporary files: programs may
+    /// be forbidden to run there.
+    pub(super) fn trial_directory(&self) -> Result<PathBuf, CommandError> {
+        let state = self.environment.state_directory.as_ref();
+        state.map(|directory| directory.join("lambdactl")).ok_or_else(|| CommandError::Usage {
+            message: "nowhere to start an image: neither HOME nor XDG_STATE_HOME is set".to_owned(),
+            hints: vec!["name a directory with XDG_STATE_HOME".to_owned()],
+        })
+    }
+
+    /// How functions are run.
+    pub(super) fn function_options(&self, functions: &FunctionArguments) -> FunctionOptions {
+        FunctionOptions {
+            choice: functions.choice(),
+            engine: self.environment.engine.clone(),
+            credentials: functions.credentials(),
+            reporter: self.output.reporter(),
+        }
+    }
+
     /// Where the local cloud lives and how it listens.
     pub(super) fn local_options(
         &self,
@@ -276,12 +296,7 @@ impl Context {
             message: "nowhere to keep the local cloud: neither HOME nor XDG_STATE_HOME is set".to_owned(),
             hints: vec!["name a directory with `--local-dir DIR`".to_owned()],
         })?;
-        let functions = FunctionOptions {
-            choice: functions.choice(),
-            engine: self.environment.engine.clone(),
-            credentials: functions.credentials(),
-            reporter: self.output.reporter(),
-        };
+        let functions = self.function_options(functions);
         Ok(LocalOptions { directory, listen, delays: Delays::default(), functions })
     }
 

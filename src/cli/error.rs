@@ -9,6 +9,7 @@ use crate::config::ConfigError;
 use crate::domain::denial::Denial;
 use crate::domain::invocation::FunctionFailure;
 use crate::local::LocalError;
+use crate::local::trial::TrialError;
 use crate::output::Output;
 use crate::output::report::ErrorReport;
 use crate::pipeline::{ErrorKind, PipelineError};
@@ -70,6 +71,9 @@ pub(super) enum CommandError {
     /// The local cloud cannot be had.
     #[error(transparent)]
     Local(#[from] LocalError),
+    /// The image cannot be started here.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
     /// The command line asks for something that makes no sense.
     #[error("{message}")]
     Usage {
@@ -123,7 +127,11 @@ impl CommandError {
             Self::Pipeline(error) => exit_of(error.kind()),
             // An address that may not be listened on was typed; nothing was tried.
             Self::Local(LocalError::NotLoopback { .. }) => Exit::Usage,
-            Self::Local(_) | Self::Function { .. } | Self::Write { .. } | Self::Runtime(_) => Exit::Failed,
+            Self::Local(_)
+            | Self::Trial(_)
+            | Self::Function { .. }
+            | Self::Write { .. }
+            | Self::Runtime(_) => Exit::Failed,
             Self::Interrupted { .. } => Exit::Interrupted,
         }
     }
@@ -140,6 +148,7 @@ impl CommandError {
                 watch.iter().map(goes_on).chain([again]).collect()
             }
             Self::Local(error) => error.hint().into_iter().collect(),
+            Self::Trial(error) => error.hints(),
             Self::Function { .. } | Self::Write { .. } | Self::Runtime(_) => Vec::new(),
         }
     }

@@ -7,12 +7,12 @@ use crate::local::runner::RunnerChoice;
 /// How functions run locally.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct FunctionArguments {
-    /// What runs functions of the local cloud
+    /// What runs functions on this machine
     #[arg(long, value_name = "RUNNER", env = "LAMBDACTL_RUNNER", hide_env_values = true, default_value = "auto",
           value_parser = clap::builder::PossibleValuesParser::new(RunnerChoice::NAMES))]
     pub(super) runner: String,
 
-    /// Give functions of the local cloud the credentials in AWS_ACCESS_KEY_ID and its like,
+    /// Give functions that run on this machine the credentials in AWS_ACCESS_KEY_ID and its like,
     /// instead of dummies
     #[arg(long)]
     pub(super) with_credentials: bool,

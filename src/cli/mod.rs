@@ -154,7 +154,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, CommandError> {
         Command::Plan(arguments) => signal::run(context, arguments.run(context)),
         Command::Build(arguments) => signal::run(context, arguments.run(context)),
         Command::Push(arguments) => signal::run(context, arguments.run(context)),
-        Command::Check(arguments) => signal::run(context, arguments.run(context)),
+        Command::Check(arguments) => arguments.run(context),
         Command::Dev(arguments) => arguments.run(context),
         Command::Watch(arguments) => signal::run(context, arguments.run(context)),
         Command::Status(arguments) => signal::run(context, arguments.run(context)),

@@ -67,15 +67,8 @@ pub(super) struct FunctionArguments {
     #[arg(value_parser = rules::role)]
     role: Option<RoleSpec>,
 
-    /// Memory in MB, 128 to 10240
-    #[arg(long, value_name = "MB", env = "LAMBDACTL_MEMORY_SIZE", hide_env_values = true)]
-    #[arg(value_parser = number(rules::memory_size))]
-    memory_size: Option<u32>,
-
-    /// Seconds a call may take, 1 to 900
-    #[arg(long, value_name = "SECONDS", env = "LAMBDACTL_TIMEOUT", hide_env_values = true)]
-    #[arg(value_parser = number(rules::timeout))]
-    timeout: Option<u32>,
+    #[command(flatten)]
+    limits: LimitArguments,
 
     /// Description of the function
     #[arg(long, value_name = "TEXT", env = "LAMBDACTL_DESCRIPTION", hide_env_values = true)]
@@ -89,6 +82,21 @@ pub(super) struct FunctionArguments {
     #[arg(long, value_name = "KEY=VALUE,…", env = "LAMBDACTL_TAGS", hide_env_values = true)]
     #[arg(value_hint = ValueHint::Other)]
     tags: Vec<Secret>,
+}
+
+/// What the function may use.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Function")]
+pub(super) struct LimitArguments {
+    /// Memory in MB, 128 to 10240
+    #[arg(long, value_name = "MB", env = "LAMBDACTL_MEMORY_SIZE", hide_env_values = true)]
+    #[arg(value_parser = number(rules::memory_size))]
+    pub(super) memory_size: Option<u32>,
+
+    /// Seconds a call may take, 1 to 900
+    #[arg(long, value_name = "SECONDS", env = "LAMBDACTL_TIMEOUT", hide_env_values = true)]
+    #[arg(value_parser = number(rules::timeout))]
+    pub(super) timeout: Option<u32>,
 }
 
 /// What is started, and with how much room: what an image is checked for.
@@ -264,8 +272,8 @@ impl FunctionArguments {
             .collect::<Result<_, CommandError>>()?;
         Ok(FunctionSettings {
             role: self.role.clone(),
-            memory_size: self.memory_size,
-            timeout: self.timeout,
+            memory_size: self.limits.memory_size,
+            timeout: self.limits.timeout,
             ephemeral_storage: self.start.ephemeral_storage,
             description: self.description.clone(),
             image_config: self.start.image_config(),
@@ -299,7 +307,8 @@ impl AllowArguments {
 }
 
 impl EnvironmentArguments {
-    fn verbs(&self) -> Result<EnvironmentVerbs, CommandError> {
+    /// What they do.
+    pub(super) fn verbs(&self) -> Result<EnvironmentVerbs, CommandError> {
         let set = lists::assignments("--set-env-vars", &self.set_env_vars)?;
         Ok(EnvironmentVerbs {
             clear: self.clear_env_vars,

@@ -22,15 +22,20 @@ pub(super) fn run(
         let interrupted = watch()?;
         tokio::select! {
             result = work => result,
-            _ = interrupted => Err(CommandError::Interrupted {
-                so_far: context.output.so_far(),
-                watch: context
-                    .output
-                    .under_way(Step::Watch)
-                    .map(|function| context.command_line(&format!("watch {}", quoted(&function)))),
-            }),
+            _ = interrupted => Err(interruption(context)),
         }
     })
+}
+
+/// What is said where somebody interrupts.
+pub(super) fn interruption(context: &Context) -> CommandError {
+    CommandError::Interrupted {
+        so_far: context.output.so_far(),
+        watch: context
+            .output
+            .under_way(Step::Watch)
+            .map(|function| context.command_line(&format!("watch {}", quoted(&function)))),
+    }
 }
 
 /// Runs `work` on a runtime that is waited for only briefly at the end: what its tasks own is

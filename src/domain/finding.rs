@@ -119,6 +119,9 @@ pub struct Finding {
     pub count: usize,
     /// What mends it.
     pub fix: String,
+    /// The last lines the program printed, where it was started.
+    #[serde(default)]
+    pub output: Vec<String>,
 }
 
 impl Finding {
@@ -131,6 +134,7 @@ impl Finding {
             places: vec![place],
             count: 1,
             fix: rule.fix().to_owned(),
+            output: Vec::new(),
         }
     }
 
@@ -153,6 +157,12 @@ impl Finding {
     #[must_use]
     pub fn mended_by(self, fix: impl Into<String>) -> Self {
         Self { fix: fix.into(), ..self }
+    }
+
+    /// The same, with what the program printed.
+    #[must_use]
+    pub fn printing(self, output: Vec<String>) -> Self {
+        Self { output, ..self }
     }
 
     /// Why Lambda cares.
@@ -180,16 +190,21 @@ impl CheckReport {
     /// Sorts what was found, and takes out what is turned off.
     pub fn new(findings: Vec<Finding>, allow: &BTreeSet<Rule>) -> Self {
         let mut report = Self::default();
+        report.add(findings, allow);
+        report
+    }
+
+    /// Adds what was found later, in the same way.
+    pub fn add(&mut self, findings: impl IntoIterator<Item = Finding>, allow: &BTreeSet<Rule>) {
         for finding in findings {
             if finding.rule.can_be_allowed() && allow.contains(&finding.rule) {
-                report.allowed.insert(finding.rule);
+                self.allowed.insert(finding.rule);
             } else {
-                report.findings.push(finding);
+                self.findings.push(finding);
             }
         }
         // Stable: what was found first stays first among equals.
-        report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        report
+        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     }
 
     /// How many findings are as bad as this.

@@ -70,7 +70,7 @@ impl Invocation {
 impl FunctionFailure {
     /// Reads an error's document. Runtimes agree on `errorType` and `errorMessage`, and call the
     /// trace `stackTrace` or `trace`; what is none of that is shown whole.
-    fn read(document: &[u8]) -> Self {
+    pub fn read(document: &[u8]) -> Self {
         let whole = || String::from_utf8_lossy(document).trim().to_owned();
         let Ok(Value::Object(members)) = serde_json::from_slice(document) else {
             return Self { message: whole(), ..Self::default() };

@@ -20,6 +20,8 @@ pub enum Step {
     Build,
     /// Holding the image against Lambda's rules.
     Check,
+    /// Starting the image, to see whether it can.
+    Start,
     /// The execution role.
     Role,
     /// The ECR repository.
@@ -47,6 +49,7 @@ impl Step {
             Self::Observe => "observe",
             Self::Build => "build",
             Self::Check => "check",
+            Self::Start => "start",
             Self::Role => "role",
             Self::Repository => "repository",
             Self::Image => "image",

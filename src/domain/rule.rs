@@ -17,6 +17,7 @@ const IMAGES: &str = "https://docs.aws.amazon.com/lambda/latest/dg/images-create
 const VARIABLES: &str =
     "https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime";
 const LIMITS: &str = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html";
+const START: &str = "https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html";
 const SNAPSTART: &str = "https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-custom.html";
 
 /// A rule, in the order of the table.
@@ -56,10 +57,14 @@ pub enum Rule {
     HandlerNotFound,
     /// `snapstart`
     SnapStart,
+    /// `start-failed`
+    StartFailed,
     /// `nearly-too-large`
     NearlyTooLarge,
     /// `too-many-layers`
     TooManyLayers,
+    /// `slow-start`
+    SlowStart,
     /// `unreadable-file`
     UnreadableFile,
     /// `no-runtime-client`
@@ -109,7 +114,7 @@ struct Text {
 
 use Severity::{Error, Note, Warning};
 
-const TABLE: [Text; 36] = [
+const TABLE: [Text; 38] = [
     Text {
         rule: Rule::UnusableImage,
         id: "unusable-image",
@@ -264,6 +269,15 @@ const TABLE: [Text; 36] = [
         link: SNAPSTART,
     },
     Text {
+        rule: Rule::StartFailed,
+        id: "start-failed",
+        severity: Error,
+        title: "The image does not start (check --run)",
+        why: "Lambda starts the image and waits until it asks for its first event: one that ends before, or waits for something else, fails every call",
+        fix: "mend what the program says, and start it again with `lambdactl check --run`",
+        link: START,
+    },
+    Text {
         rule: Rule::NearlyTooLarge,
         id: "nearly-too-large",
         severity: Warning,
@@ -280,6 +294,15 @@ const TABLE: [Text; 36] = [
         why: "engines take 127 layers; what Lambda does with more is not known",
         fix: "join RUN and COPY instructions, or build the last stage from fewer of them",
         link: IMAGES,
+    },
+    Text {
+        rule: Rule::SlowStart,
+        id: "slow-start",
+        severity: Warning,
+        title: "The image starts slower than Lambda wants (check --run)",
+        why: "Lambda ends a start after 10 s and begins it again within the time of the first call, which pays for both",
+        fix: "load less before the first event is asked for, or raise `memory_size`, which brings more of a processor",
+        link: START,
     },
     Text {
         rule: Rule::UnreadableFile,

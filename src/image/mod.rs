@@ -16,6 +16,7 @@ mod document;
 mod elf;
 pub mod engine;
 pub mod error;
+mod fetch;
 pub mod gzip;
 pub mod known;
 pub mod layer;

@@ -23,6 +23,7 @@ mod server;
 mod status;
 pub mod store;
 pub mod sts;
+pub mod trial;
 pub mod upload;
 
 use std::io;

@@ -19,7 +19,7 @@ pub(super) fn to_json(finding: &Finding) -> Value {
             "field": place.field,
         })
     };
-    json!({
+    let mut object = json!({
         "reason": "finding",
         "id": finding.rule,
         "severity": finding.severity,
@@ -28,7 +28,11 @@ pub(super) fn to_json(finding: &Finding) -> Value {
         "count": finding.count,
         "why": finding.why(),
         "fix": finding.fix,
-    })
+    });
+    if !finding.output.is_empty() {
+        object["output"] = finding.output.iter().map(|line| clean(line)).collect();
+    }
+    object
 }
 
 fn head(finding: &Finding, style: &Style) -> String {
@@ -51,6 +55,11 @@ pub(super) fn block(finding: &Finding, style: &Style) -> String {
     }
     if finding.count > places.len() && !places.is_empty() {
         text += &format!("      and {} more\n", finding.count - places.len());
+    }
+    for (index, line) in finding.output.iter().enumerate() {
+        let label = if index == 0 { style.dim("out") } else { "   ".to_owned() };
+        text += format!("  {label} {}", clean(line)).trim_end();
+        text.push('\n');
     }
     text += &format!("  {} {}\n", style.dim("why"), clean(finding.why()));
     text += &format!("  {} {}\n", style.hint("fix"), clean(&finding.fix));

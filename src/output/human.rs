@@ -62,6 +62,7 @@ impl Human {
             Event::BuildOutput(line) if self.verbosity > 0 => {
                 format!("{}\n", style.dim(&format!("  │ {}", clean(line))))
             }
+            Event::FunctionOutput(line) => format!("{}\n", style.dim(&format!("  │ {}", clean(line)))),
             Event::FunctionStatus { function, status, elapsed } => {
                 let status = super::words::status(status);
                 let elapsed = style.dim(&format!("after {}", duration(*elapsed)));

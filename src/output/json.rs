@@ -113,6 +113,7 @@ impl Json {
             }),
             Event::Planned(steps) => json!({ "reason": "planned", "steps": plan::to_json(steps) }),
             Event::BuildOutput(line) => json!({ "reason": "build-output", "line": clean(line) }),
+            Event::FunctionOutput(line) => json!({ "reason": "function-output", "line": clean(line) }),
             Event::TransferPlanned(plan) => {
                 json!({ "reason": "transfer-planned", "layers": layers::to_json(&plan.layers) })
             }

@@ -162,6 +162,15 @@ impl Output {
         }
     }
 
+    /// Shows people what there is of a result, before the error that ends the command; in JSON the
+    /// error stands in the result's place.
+    pub fn result_so_far(&self, outcome: &Outcome) {
+        let is_json = matches!(self.shared.lock().renderer, Renderer::Json(_));
+        if !is_json {
+            self.result(outcome);
+        }
+    }
+
     /// Shows a text that is a result itself, such as a completion script.
     pub fn raw(&self, text: &str) {
         self.shared.lock().screen.out(text);

@@ -54,6 +54,7 @@ impl Plain {
             }
             Event::Planned(steps) => plan::lines(steps).map(|line| format!("plan: {line}")).collect(),
             Event::BuildOutput(line) => one(format!("build | {line}")),
+            Event::FunctionOutput(line) => one(format!("{} | {line}", Step::Start)),
             Event::TransferPlanned(plan) if self.verbosity > 0 => {
                 layers::lines(&plan.layers).iter().map(|line| format!("{}: {line}", Step::Image)).collect()
             }

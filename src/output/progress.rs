@@ -89,6 +89,7 @@ impl Progress {
             }
             Event::FunctionStatus { status, .. } => self.status = Some(super::words::status(status)),
             Event::Planned(_)
+            | Event::FunctionOutput(_)
             | Event::Retrying { .. }
             | Event::Warning { .. }
             | Event::Finding(_)

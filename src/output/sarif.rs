@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::results::CheckView;
+use super::words::clean;
 use crate::domain::digest::Digest;
 use crate::domain::finding::{Finding, Place, Rule};
 
@@ -46,7 +47,15 @@ fn rule(rule: Rule) -> Value {
 
 fn result(view: &CheckView, finding: &Finding) -> Value {
     let places = finding.places.iter().map(logical).filter(|place| !place.is_null());
-    let text = format!("{}. {}. Fix: {}.", capital(&finding.message), capital(finding.why()), finding.fix);
+    let output = match finding.output.as_slice() {
+        [] => String::new(),
+        lines => format!(
+            " Its last output:\n{}\n",
+            lines.iter().map(|line| clean(line)).collect::<Vec<_>>().join("\n")
+        ),
+    };
+    let text =
+        format!("{}. {}.{output} Fix: {}.", capital(&finding.message), capital(finding.why()), finding.fix);
     // Digests of layers change with every build; the finding stays the same.
     let first = finding.places.first().map(|place| (&place.field, &place.path));
     let identity = Digest::of(format!("{} {first:?}", finding.rule).as_bytes()).hex();

@@ -90,19 +90,23 @@ pub(super) async fn refuse(
     cloud.step(Step::Check, subject(image), checking).await
 }
 
-/// Takes the step where the findings are the result.
+/// Takes the step where the findings are the result. Where the layers are needed afterwards, they
+/// are brought here, and nothing is downloaded twice.
 pub(super) async fn tell(
     cloud: &Cloud,
     spec: &DeploySpec,
     wanted: &Wanted,
-    image: &Image,
-) -> Result<CheckReport, PipelineError> {
+    image: Image,
+    are_layers_needed: bool,
+) -> Result<(CheckReport, Image), PipelineError> {
+    let subject = subject(&image);
     let checking = async {
-        let report = report(cloud, spec, wanted, image, Reach::Everything).await?;
+        let image = if are_layers_needed { image.brought_here(cloud.reporter()).await? } else { image };
+        let report = report(cloud, spec, wanted, &image, Reach::Everything).await?;
         let outcome = outcome(&report);
-        Ok((report, outcome))
+        Ok(((report, image), outcome))
     };
-    cloud.step(Step::Check, subject(image), checking).await
+    cloud.step(Step::Check, subject, checking).await
 }
 
 fn subject(image: &Image) -> String {

@@ -35,7 +35,6 @@ mod ways;
 
 use std::time::Duration;
 
-use crate::domain::digest::Digest;
 use crate::domain::finding::CheckReport;
 use crate::domain::function::Function;
 use crate::domain::invocation::{Invocation, InvokeRequest};
@@ -71,6 +70,15 @@ pub struct DeployOptions {
     pub tag: Option<Tag>,
     /// Delete a function whose creation failed, and create it anew; else that is refused.
     pub replace: bool,
+}
+
+/// What `check` looks at besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckOptions {
+    /// Whether versions are to start from a snapshot.
+    pub snap_start: bool,
+    /// Whether the image is started afterwards: then its layers are kept here.
+    pub is_started: bool,
 }
 
 /// A repository's policy, and what it means for Lambda.
@@ -136,20 +144,20 @@ impl Cloud {
         build::image(self, spec, spec.function.architecture, knowing).await
     }
 
-    /// Builds, assembles or reads the image and holds all of it against Lambda's rules; with
-    /// `snap_start`, also against those of versions that start from a snapshot. The digest is
-    /// `None` where there is no image for Lambda at all.
+    /// Builds, assembles or reads the image and holds all of it against Lambda's rules. There may
+    /// be no image for Lambda at all.
     pub async fn check(
         &self,
         spec: &DeploySpec,
-        snap_start: bool,
-    ) -> Result<(CheckReport, Option<Digest>), PipelineError> {
-        self.report(Event::Steps(vec![Step::Build, Step::Check]));
-        let wanted = Wanted { snap_start, ..check::wanted(&spec.function, None) };
+        options: CheckOptions,
+    ) -> Result<(CheckReport, Option<Image>), PipelineError> {
+        let start = options.is_started.then_some(Step::Start);
+        self.report(Event::Steps([Step::Build, Step::Check].into_iter().chain(start).collect()));
+        let wanted = Wanted { snap_start: options.snap_start, ..check::wanted(&spec.function, None) };
         match self.image(spec).await {
             Ok(image) => {
-                let report = check::tell(self, spec, &wanted, &image).await?;
-                Ok((report, Some(image.digest())))
+                let (report, image) = check::tell(self, spec, &wanted, image, options.is_started).await?;
+                Ok((report, Some(image)))
             }
             Err(error) => Ok((CheckReport::new(vec![check::of_failure(error)?], &spec.allow), None)),
         }

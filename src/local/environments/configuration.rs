@@ -9,9 +9,7 @@ use serde::Deserialize;
 
 use super::format::LogFormat;
 use crate::domain::digest::Digest;
-use crate::domain::manifest::Manifest;
-use crate::local::blob;
-use crate::local::runner::{Launch, LocalImage, OutputSink};
+use crate::local::runner::{GivenImage, Launch, LocalImage, OutputSink};
 use crate::local::runtime_api::ExtensionGate;
 use crate::local::store::{Store, StoreError};
 
@@ -66,6 +64,16 @@ struct ImageDocument {
     config: Option<ImageSettings>,
 }
 
+impl ImageSettings {
+    /// Reads an image's own; `None` where the image is gone from the registry.
+    pub(super) fn of(image: &LocalImage) -> Result<Option<Self>, StoreError> {
+        let Some(Ok(manifest)) = image.manifest()? else { return Ok(None) };
+        let Some(document) = image.read(&manifest.config.digest)? else { return Ok(None) };
+        let document: Option<ImageDocument> = serde_json::from_slice(&document).ok();
+        Ok(document.map(|document| document.config.unwrap_or_default()))
+    }
+}
+
 /// Names and places one environment has of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Place<'a> {
@@ -83,13 +91,14 @@ impl FunctionConfiguration {
         (&self.region, &self.name, &self.version) == (&other.region, &other.name, &other.version)
     }
 
-    /// Reads the image's own start settings; `None` where the image is gone from the registry.
-    pub(super) fn image_settings(&self, store: &Store) -> Result<Option<ImageSettings>, StoreError> {
-        let Some(manifest) = blob::read(store, &self.digest)? else { return Ok(None) };
-        let Ok(manifest) = serde_json::from_slice::<Manifest>(&manifest) else { return Ok(None) };
-        let Some(document) = blob::read(store, &manifest.config.digest)? else { return Ok(None) };
-        let document: Option<ImageDocument> = serde_json::from_slice(&document).ok();
-        Ok(document.map(|document| document.config.unwrap_or_default()))
+    /// Its image, in the registry or given.
+    pub(super) fn image(&self, store: &Arc<Store>, given: Option<&GivenImage>) -> LocalImage {
+        LocalImage {
+            repository: self.repository.clone(),
+            digest: self.digest,
+            store: store.clone(),
+            given: given.cloned(),
+        }
     }
 
     /// The handler: what the image, or its override, names as the command's first word.
@@ -102,7 +111,7 @@ impl FunctionConfiguration {
     pub(super) fn launch(
         &self,
         image: &ImageSettings,
-        store: &Arc<Store>,
+        local: LocalImage,
         place: &Place<'_>,
         output: OutputSink,
         gate: ExtensionGate,
@@ -115,11 +124,7 @@ impl FunctionConfiguration {
         let directory = self.working_directory.clone().or_else(|| image.working_dir.clone());
         Launch {
             function: self.name.clone(),
-            image: LocalImage {
-                repository: self.repository.clone(),
-                digest: self.digest,
-                store: store.clone(),
-            },
+            image: local,
             arguments,
             working_directory: directory
                 .filter(|directory| !directory.is_empty())
@@ -200,7 +205,13 @@ pub(super) mod tests {
             log_stream: "2026/11/22/[$LATEST]0",
             credentials: &credentials,
         };
-        function.launch(image, &store, &place, OutputSink::new().0, ExtensionGate::default())
+        function.launch(
+            image,
+            function.image(&store, None),
+            &place,
+            OutputSink::new().0,
+            ExtensionGate::default(),
+        )
     }
 
     fn image() -> ImageSettings {

@@ -7,12 +7,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::{oneshot, watch};
 
-use super::configuration::{FunctionConfiguration, Place};
+use super::configuration::{FunctionConfiguration, ImageSettings, Place};
 use super::format::Report;
 use super::log::EnvironmentLog;
 use super::process::{Ended, LAST_WORDS, Process};
 use super::words::{self, Fault};
 use super::{Event, InvokeError, Invoked, Shared};
+use crate::event::Event as ReportedEvent;
 use crate::local::runner::OutputSink;
 use crate::local::runtime_api::{Answer, Endpoint, FunctionError, Identity, Invocation};
 
@@ -27,13 +28,13 @@ const NEXT_EVENT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Environment {
     pub(super) configuration: Arc<FunctionConfiguration>,
-    endpoint: Endpoint,
-    process: Process,
-    log: Arc<EnvironmentLog>,
+    pub(super) endpoint: Endpoint,
+    pub(super) process: Process,
+    pub(super) log: Arc<EnvironmentLog>,
     ready: watch::Receiver<u64>,
     /// Until the first invocation reports it.
     init: Option<Duration>,
-    log_pause: Duration,
+    pub(super) log_pause: Duration,
 }
 
 /// What came of an invocation, and when the environment may be used again.
@@ -54,7 +55,7 @@ pub(super) enum After {
 }
 
 /// How a start ended.
-enum Started {
+pub(super) enum Started {
     Ready,
     Failed(FunctionError),
     Ended(Ended),
@@ -71,14 +72,15 @@ impl Drop for Environment {
 
 impl Environment {
     /// Starts the process; what becomes of it is seen at the first invocation.
-    async fn launch(
+    pub(super) async fn launch(
         shared: &Shared,
         configuration: &Arc<FunctionConfiguration>,
     ) -> Result<Self, InvokeError> {
         let runner = shared.runner().await?;
+        let local = configuration.image(&shared.store, shared.given.as_ref());
         let image = {
-            let (store, configuration) = (shared.store.clone(), configuration.clone());
-            let read = tokio::task::spawn_blocking(move || configuration.image_settings(&store));
+            let local = local.clone();
+            let read = tokio::task::spawn_blocking(move || ImageSettings::of(&local));
             read.await.map_err(|_| InvokeError::Interrupted)??.ok_or(InvokeError::ImageMissing)?
         };
         let identity = Identity {
@@ -93,9 +95,14 @@ impl Environment {
         let (output, mut lines) = OutputSink::new();
         tokio::spawn({
             let (log, writing) = (log.clone(), shared.writing.one_more());
+            // Nobody asks later for the log of a function that is only started.
+            let shown = shared.given.is_some().then(|| shared.options.reporter.clone());
             async move {
                 while let Some(line) = lines.recv().await {
                     log.write(&line);
+                    if let Some(reporter) = &shown {
+                        reporter.report(ReportedEvent::FunctionOutput(line));
+                    }
                 }
                 drop(writing);
             }
@@ -103,7 +110,7 @@ impl Environment {
         let place =
             Place { address: endpoint.address(), log_stream: &stream_name, credentials: &shared.credentials };
         let gate = endpoint.gate();
-        let launch = configuration.launch(&image, &shared.store, &place, output, gate);
+        let launch = configuration.launch(&image, local, &place, output, gate);
         let ready = endpoint.ready();
         let running = runner.start(launch).await?;
         let process = Process::watch(running, &shared.living, &shared.end);
@@ -119,7 +126,7 @@ impl Environment {
     }
 
     /// Waits until the process, and every extension, asks for its first event.
-    async fn started(&mut self, limit: Duration) -> Started {
+    pub(super) async fn started(&mut self, limit: Duration) -> Started {
         let mut init_error = self.endpoint.init_error();
         tokio::select! {
             biased;

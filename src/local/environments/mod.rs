@@ -9,6 +9,7 @@ mod format;
 mod log;
 mod plain;
 mod process;
+mod start;
 mod words;
 
 use std::fmt;
@@ -20,7 +21,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::logs::LogStore;
-use super::runner::{self, FunctionOptions, Runner, RunnerError};
+use super::runner::{self, FunctionOptions, GivenImage, Runner, RunnerError};
 use super::runtime_api::Piece;
 use super::store::{Store, StoreError};
 pub use configuration::FunctionConfiguration;
@@ -28,6 +29,7 @@ use environment::{After, Environment};
 pub use format::LogFormat;
 pub use plain::{CommandOutput, PlainCommand, PlainFunction};
 use process::Living;
+pub use start::{Start, StartEnd, StartFailure};
 
 /// Invocations that run at the same time; more of them wait.
 const CONCURRENT: usize = 10;
@@ -97,6 +99,8 @@ struct Shared {
     logs: LogStore,
     options: FunctionOptions,
     credentials: Vec<(String, String)>,
+    /// The image of all functions, where it is in no registry.
+    given: Option<GivenImage>,
     runner: OnceCell<Arc<dyn Runner>>,
     slots: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
@@ -125,11 +129,21 @@ impl fmt::Debug for Environments {
 impl Environments {
     /// None yet; a runner is chosen when the first is needed. Has to be called in a runtime.
     pub fn new(store: Arc<Store>, options: FunctionOptions) -> Self {
+        Self::with(store, options, None)
+    }
+
+    /// None yet; all functions have this image.
+    pub fn of_image(store: Arc<Store>, options: FunctionOptions, image: GivenImage) -> Self {
+        Self::with(store, options, Some(image))
+    }
+
+    fn with(store: Arc<Store>, options: FunctionOptions, given: Option<GivenImage>) -> Self {
         let shared = Shared {
             logs: LogStore::new(&store),
             store,
             credentials: options.credentials.clone().unwrap_or_else(no_credentials),
             options,
+            given,
             runner: OnceCell::new(),
             slots: Arc::new(Semaphore::new(CONCURRENT)),
             idle: Mutex::default(),
@@ -184,6 +198,11 @@ impl Environments {
             self.shared.writing.none().await;
         };
         let _in_time = tokio::time::timeout(END, all_gone).await;
+    }
+
+    /// What functions run in, once that was chosen.
+    pub fn runner_name(&self) -> Option<&'static str> {
+        self.shared.runner.get().map(|runner| runner.name())
     }
 
     /// Whether there is anything to end.

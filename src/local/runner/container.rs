@@ -19,8 +19,8 @@ use futures_util::StreamExt as _;
 use tokio::task::JoinHandle;
 
 use super::{
-    BoxFuture, EXTENSIONS, Exit, Launch, Lines, LocalImage, OutputSink, Runner, RunnerError, Running,
-    StartError,
+    BoxFuture, EXTENSIONS, Exit, GivenImage, Launch, Lines, LocalImage, OutputSink, Runner, RunnerError,
+    Running, StartError,
 };
 use crate::domain::digest::Digest;
 use crate::local::store::Store;
@@ -29,6 +29,8 @@ use crate::services::docker::{Container, ContainerOutput, ContainerRequest, Dock
 use extensions::RunningExtensions;
 use watched::Watched;
 
+/// What users call it.
+pub(in crate::local) const NAME: &str = "container";
 const SERVER_LABEL: &str = "lambdactl.local.server";
 const FUNCTION_LABEL: &str = "lambdactl.local.function";
 /// Files whose locks tell which servers live.
@@ -71,6 +73,14 @@ impl ContainerRunner {
 
     /// Sees to it that the engine has the image, and returns its name there.
     async fn load(&self, image: &LocalImage) -> Result<String, RunnerError> {
+        // One that may come from this very engine need not go there again, nor be known by a
+        // further name, whose removal might take the image along.
+        if let Some(GivenImage { image, .. }) = &image.given {
+            let id = image.manifest.config.digest.to_string();
+            if self.engine.inspect(&id).await.map_err(failed)?.is_some() {
+                return Ok(id);
+            }
+        }
         let name = archive::name(&image.repository, &image.digest);
         // Several environments may start at once; the first loads.
         let mut loaded = self.loaded.lock().await;
@@ -153,7 +163,7 @@ impl Drop for ContainerRunner {
 
 impl Runner for ContainerRunner {
     fn name(&self) -> &'static str {
-        "container"
+        NAME
     }
 
     fn lost_fidelity(&self) -> Option<&str> {

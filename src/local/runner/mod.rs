@@ -6,6 +6,7 @@
 
 mod choice;
 mod container;
+mod image;
 #[cfg(target_os = "linux")]
 mod memory;
 mod output;
@@ -21,15 +22,13 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::runtime_api::ExtensionGate;
-use super::store::Store;
-use crate::domain::digest::Digest;
 
 pub use choice::{FunctionOptions, RunnerChoice, choose};
-pub(super) use container::{SERVERS, forget_images};
+pub(super) use container::{NAME as CONTAINER, SERVERS, forget_images};
+pub use image::{GivenImage, LocalImage};
 pub use output::{Lines, OutputSink};
 
 /// Where an image has its extensions: every executable file is one.
@@ -64,17 +63,6 @@ pub(super) fn remove_tree(path: &Path) -> std::io::Result<()> {
 
 /// A future that a trait object returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// An image of the local registry.
-#[derive(Clone, Debug)]
-pub struct LocalImage {
-    /// The repository it was taken from, for names.
-    pub repository: String,
-    /// The digest of its manifest.
-    pub digest: Digest,
-    /// Where the manifest, the configuration and the layers are: see [`super::blob`].
-    pub store: Arc<Store>,
-}
 
 /// What to start: everything is decided, the runner only runs it.
 #[derive(Clone, Debug)]
@@ -145,6 +133,14 @@ pub struct Exit {
     pub start_error: Option<StartError>,
     /// The extension whose end this was, where it was not the function's own.
     pub extension: Option<String>,
+}
+
+impl Exit {
+    /// The signal that ended it and its name, also where an engine tells it by the exit code.
+    pub(super) fn deadly_signal(&self) -> Option<(i32, String)> {
+        let of_code = || self.code.filter(|code| (129..=159).contains(code)).map(|code| code - 128);
+        self.signal.or_else(of_code).map(|signal| (signal, signal_name(signal)))
+    }
 }
 
 impl fmt::Display for Exit {

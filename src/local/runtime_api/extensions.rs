@@ -61,6 +61,17 @@ impl Extension {
     }
 }
 
+/// Somebody who has to come before an environment is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// This extension has not registered.
+    Registration(String),
+    /// This extension has registered, and does not ask for its next event.
+    Extension(String),
+    /// The function's own program does not ask for an event.
+    Runtime,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Registration {
@@ -155,6 +166,18 @@ impl Extensions {
         for extension in self.state().registered.values().filter(|extension| extension.wants(SHUTDOWN)) {
             let _busy = extension.events.try_send(event.clone());
         }
+    }
+
+    /// Whom the environment waits for before it is ready, extensions first.
+    pub(super) fn awaited(&self) -> Vec<Awaited> {
+        let state = self.state();
+        let expected = state.expected.iter().flatten();
+        let is_there = |name: &&String| state.registered.values().any(|extension| extension.name == **name);
+        let unregistered = expected.filter(|name| !is_there(name)).cloned().map(Awaited::Registration);
+        let busy = state.registered.values().filter(|extension| !extension.waits);
+        let busy = busy.map(|extension| Awaited::Extension(extension.name.clone()));
+        let runtime = (!state.runtime_waits).then_some(Awaited::Runtime);
+        unregistered.chain(busy).chain(runtime).collect()
     }
 
     /// Those there are, by name, and the events they want.

@@ -21,8 +21,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use extensions::ExtensionGate;
 use extensions::Extensions;
+pub use extensions::{Awaited, ExtensionGate};
 
 /// The largest answer of a function, with what the protocol adds to 6 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -164,6 +164,11 @@ impl Endpoint {
     /// The extensions that have registered, by name, and the events they want.
     pub fn extensions(&self) -> Vec<(String, Vec<String>)> {
         self.session.extensions.registered()
+    }
+
+    /// Whom the first event still waits for.
+    pub fn awaited(&self) -> Vec<Awaited> {
+        self.session.extensions.awaited()
     }
 
     /// What the process has said against its own start.

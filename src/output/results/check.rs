@@ -1,5 +1,7 @@
 //! The result of a check: every finding, and what they come to.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::domain::digest::Digest;
@@ -7,7 +9,9 @@ use crate::domain::finding::{CheckReport, Severity};
 use crate::domain::rule::Rule;
 use crate::domain::size::{ByteSize, count};
 use crate::output::findings;
+use crate::output::json::milliseconds;
 use crate::output::style::Style;
+use crate::output::words::duration;
 
 /// What `check` shows.
 #[derive(Clone, Debug)]
@@ -18,6 +22,26 @@ pub struct CheckView {
     pub digest: Option<Digest>,
     /// The file the image is made from, or the name of the image.
     pub artifact: String,
+    /// What came of starting it, where it was to be started.
+    pub start: StartView,
+}
+
+/// What `check --run` shows of the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartView {
+    /// Nobody wanted it.
+    Unwanted,
+    /// It was wanted, but the rules were broken.
+    Omitted,
+    /// It was started.
+    Tried {
+        /// Whether it asked for an event.
+        is_ready: bool,
+        /// How long that took, or how long it was tried.
+        elapsed: Duration,
+        /// What it ran in: `sandbox`, `container`.
+        runner: &'static str,
+    },
 }
 
 impl CheckView {
@@ -36,6 +60,7 @@ impl CheckView {
             "allowed": self.report.allowed,
             "layers": self.report.layers,
             "size": self.report.size,
+            "start": self.start.to_json(),
         })
     }
 
@@ -58,10 +83,42 @@ impl CheckView {
         };
         let mark = if self.number(Severity::Error) == 0 { style.good("✓") } else { style.bad("✗") };
         let mut text = format!("{mark} {}{read}{allowed}\n", report.summary());
+        match self.start {
+            StartView::Unwanted => {}
+            StartView::Omitted => text += "  the image was not started: mend the errors first\n",
+            StartView::Tried { is_ready, elapsed, runner } => {
+                let elapsed = match elapsed.as_millis() {
+                    milliseconds @ 0..1000 => format!("{milliseconds} ms"),
+                    _ => duration(elapsed),
+                };
+                text += &if is_ready {
+                    format!(
+                        "{} the image started in a {runner} and asked for its first event after {elapsed}\n",
+                        style.good("✓")
+                    )
+                } else {
+                    format!("{} started in a {runner}, the image did not ask for an event\n", style.bad("✗"))
+                };
+            }
+        }
         if let Some(rule) = report.errors().map(|finding| finding.rule).find(|rule| rule.can_be_allowed()) {
             text += &format!("  `--allow {rule}` turns a rule off\n");
         }
         text
+    }
+}
+
+impl StartView {
+    /// `null` where it was not started.
+    fn to_json(self) -> Value {
+        match self {
+            Self::Unwanted | Self::Omitted => Value::Null,
+            Self::Tried { is_ready, elapsed, runner } => json!({
+                "succeeded": is_ready,
+                "elapsed_ms": milliseconds(elapsed),
+                "runner": runner,
+            }),
+        }
     }
 }
 

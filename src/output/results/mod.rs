@@ -21,7 +21,7 @@ use crate::domain::invocation::Invocation;
 use crate::domain::log::LogSummary;
 use crate::domain::plan::{Deployment, PlannedStep, PushedImage};
 use crate::domain::size::ByteSize;
-pub use check::CheckView;
+pub use check::{CheckView, StartView};
 pub use local::LocalReport;
 pub use policy::PolicyView;
 

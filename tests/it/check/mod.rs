@@ -5,3 +5,4 @@ mod clean;
 mod deployment;
 mod images;
 mod output;
+mod started;

@@ -8,8 +8,6 @@ use serde_json::json;
 use tokio_util::io::{ReaderStream, SyncIoBridge};
 
 use crate::domain::digest::Digest;
-use crate::domain::manifest::Manifest;
-use crate::local::blob;
 use crate::local::runner::LocalImage;
 
 /// What waits between the reader of blobs and the engine.
@@ -39,11 +37,9 @@ pub(super) fn stream(image: &LocalImage) -> impl Stream<Item = io::Result<Bytes>
 }
 
 fn write(image: &LocalImage, archive: &mut impl Write) -> io::Result<()> {
-    let store = &image.store;
     let missing = || io::Error::new(io::ErrorKind::NotFound, "the image is not in the registry any more");
-    let manifest = blob::read(store, &image.digest).map_err(io::Error::other)?.ok_or_else(missing)?;
-    let manifest: Manifest = serde_json::from_slice(&manifest)?;
-    let config = blob::read(store, &manifest.config.digest).map_err(io::Error::other)?.ok_or_else(missing)?;
+    let manifest = image.manifest().map_err(io::Error::other)?.ok_or_else(missing)??;
+    let config = image.read(&manifest.config.digest).map_err(io::Error::other)?.ok_or_else(missing)?;
     let config_name = format!("{}.json", manifest.config.digest.hex());
     let mut tar = tar::Builder::new(archive);
     append(&mut tar, &config_name, config.len() as u64, config.as_slice())?;
@@ -51,8 +47,8 @@ fn write(image: &LocalImage, archive: &mut impl Write) -> io::Result<()> {
     for layer in &manifest.layers {
         let name = format!("{}/layer.tar", layer.digest.hex());
         if !names.contains(&name) {
-            let file = std::fs::File::open(blob::path(store, &layer.digest))?;
-            append(&mut tar, &name, file.metadata()?.len(), file)?;
+            let (size, file) = image.open(&layer.digest)?;
+            append(&mut tar, &name, size, file)?;
         }
         names.push(name);
     }

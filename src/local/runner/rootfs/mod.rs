@@ -13,9 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::{LocalImage, ROOTFS as FOLDER};
-use crate::domain::manifest::Manifest;
 use crate::image::gzip::Compression;
-use crate::local::blob;
 use crate::local::store::StoreError;
 use layer::{LayerError, Unpacking};
 use tree::Tree;
@@ -130,17 +128,16 @@ fn unpack(image: &LocalImage, path: &Path, keeps_owners: bool) -> Result<(), Roo
 }
 
 fn layers(image: &LocalImage, root: &Path, keeps_owners: bool) -> Result<(), RootfsError> {
-    let manifest = blob::read(&image.store, &image.digest)?.ok_or(RootfsError::Missing)?;
-    let manifest: Manifest = serde_json::from_slice(&manifest).map_err(RootfsError::Manifest)?;
+    let manifest = image.manifest()?.ok_or(RootfsError::Missing)?.map_err(RootfsError::Manifest)?;
     let tree = Tree::open(root).map_err(at(root))?;
     let mut unpacking = Unpacking::new(&tree, keeps_owners);
     for layer in &manifest.layers {
-        let file = match File::open(blob::path(&image.store, &layer.digest)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(RootfsError::Missing),
-            Err(error) => return Err(at(&blob::path(&image.store, &layer.digest))(error)),
-        };
         let told = |source| RootfsError::Layer { layer: layer.digest.short(), source };
+        let file = match image.open(&layer.digest) {
+            Ok((_, file)) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(RootfsError::Missing),
+            Err(error) => return Err(told(error.into())),
+        };
         let mut file = BufReader::with_capacity(256 * 1024, file);
         // By its bytes: a media type may be wrong, and an engine would not care either.
         let compression = Compression::of(file.fill_buf().map_err(|error| told(error.into()))?);

@@ -7,7 +7,8 @@ use tar::{Builder, EntryType, Header};
 
 use super::*;
 use crate::domain::digest::Digest;
-use crate::domain::manifest::{Descriptor, MediaType};
+use crate::domain::manifest::{Descriptor, Manifest, MediaType};
+use crate::local::blob;
 use crate::local::store::Store;
 
 /// A layer written by somebody who does not keep to what tools write.
@@ -298,7 +299,7 @@ fn image(store: &Arc<Store>, layers: &[Vec<u8>]) -> LocalImage {
     let manifest =
         Manifest::oci(Descriptor::new(MediaType::OciConfig, config, 2), layers.iter().map(layer).collect());
     let digest = blob::write(store, &serde_json::to_vec(&manifest).unwrap()).unwrap();
-    LocalImage { repository: "hello".to_owned(), digest, store: store.clone() }
+    LocalImage { repository: "hello".to_owned(), digest, store: store.clone(), given: None }
 }
 
 fn compressed(layer: Layer) -> Vec<u8> {

@@ -49,6 +49,7 @@ int main(int count, char **arguments) {
     close(open("/tmp/extension", O_CREAT | O_WRONLY, 0644));
     printf("%s has %s handler\n", name, getenv("_HANDLER") ? "a" : "no");
     snprintf(headers, sizeof headers, "Lambda-Extension-Name: %s\r\n", name);
+    if (misbehaviour && strcmp(misbehaviour, "exit") == 0) return 6;
     ask("POST", "register", headers, "{\"events\":[\"INVOKE\",\"SHUTDOWN\"]}");
     char *line = strcasestr(answer, "lambda-extension-identifier:");
     if (!line) return 91;

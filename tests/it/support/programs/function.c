@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -157,6 +158,18 @@ int main(int count, char **arguments) {
     const char *init = getenv("INIT");
     if (init && strcmp(init, "slow") == 0) sleep(60);
     if (init && strcmp(init, "exit") == 0) exit(3);
+    if (init && strcmp(init, "work") == 0) return puts("the work is done"), 0;
+    if (init && strcmp(init, "crash") == 0) fprintf(stderr, "about to crash\n"), *(volatile int *)16 = 1;
+    if (init && strcmp(init, "tell") == 0) {
+        struct statvfs room;
+        char directory[256];
+        statvfs("/tmp", &room);
+        printf("memory %s, argument %s, in %s, /tmp %lu MB, uid %d\n", getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+            count > 1 ? arguments[1] : "none", getcwd(directory, sizeof directory), room.f_blocks * room.f_frsize >> 20, getuid());
+        return 4;
+    }
+    if (init && strcmp(init, "memory") == 0)
+        for (int block = 0; block < 1000; block++) memset(malloc(1 << 20), 1, 1 << 20);
     if (init && strcmp(init, "error") == 0) {
         const char *error = "{\"errorType\":\"Init.Broken\",\"errorMessage\":\"no settings\"}";
         ask("POST", "init/error", "Lambda-Runtime-Function-Error-Type: Init.Broken\r\n", error, strlen(error));
