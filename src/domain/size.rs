@@ -1,6 +1,7 @@
-//! Sizes and counts as people read them.
+//! Sizes, counts and times as people read them.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Shows a number of bytes in decimal units (1 kB = 1000 bytes), as registries and Docker do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +32,15 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// When something happened that much later: `at once`, `after 53 ms`, `after 12.3 s`.
+pub fn after(span: Duration) -> String {
+    match span.as_millis() {
+        0..2 => "at once".to_owned(),
+        milliseconds @ 2..1000 => format!("after {milliseconds} ms"),
+        _ => format!("after {:.1} s", span.as_secs_f64()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +56,14 @@ mod tests {
             (2_280_000_000, "2.3 GB"),
         ] {
             assert_eq!(ByteSize(bytes).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_takes_no_time_happens_at_once() {
+        for (microseconds, text) in [(1999, "at once"), (53_700, "after 53 ms"), (12_340_000, "after 12.3 s")]
+        {
+            assert_eq!(after(Duration::from_micros(microseconds)), text);
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::domain::finding::Finding;
 use crate::domain::function::ImageOverrides;
 use crate::domain::plan::Step;
 use crate::domain::platform::Architecture;
+use crate::domain::size::after;
 use crate::domain::spec::FunctionSpec;
 use crate::event::Event;
 use crate::image::Image;
@@ -130,7 +131,7 @@ impl Trial {
         let finding = verdict::finding(start, &configuration, Fields::of(&configuration, &self.image.config));
         // Why not is told as a finding.
         let outcome = match is_ready {
-            true => format!("asked for its first event after {}", verdict::seconds(elapsed)),
+            true => format!("asked for its first event {}", after(elapsed)),
             false => "it did not start".to_owned(),
         };
         reporter.report(Event::StepFinished { step, outcome, elapsed: began.elapsed() });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::finding::{Finding, Place, Rule};
 use crate::domain::invocation::FunctionFailure;
 use crate::domain::manifest::ImageConfig;
+use crate::domain::size::after;
 use crate::local::environments::{Environments, FunctionConfiguration, Start, StartEnd, StartFailure};
 use crate::local::runner::{Exit, StartError};
 use crate::local::runtime_api::{Awaited, FunctionError};
@@ -57,8 +58,8 @@ pub(super) fn finding(
         StartEnd::Ready => return None,
         StartEnd::ReadyAgain => {
             let message = format!(
-                "the function did not ask for an event within {limit}; started again, it did after {}, of the {} s of its `timeout`",
-                seconds(start.elapsed),
+                "the function did not ask for an event within {limit}; started again, it did {}, of the {} s of its `timeout`",
+                after(start.elapsed),
                 configuration.timeout,
             );
             return Some(Finding::new(Rule::SlowStart, message, Place::field(fields.program)));
@@ -70,14 +71,6 @@ pub(super) fn finding(
     let is_unexplained = finding.fix == Rule::StartFailed.fix() && start.output.is_empty();
     let finding = if is_unexplained { finding.mended_by(SILENT) } else { finding };
     Some(finding.printing(start.output))
-}
-
-/// A time to the tenth of a second; less than one in milliseconds.
-pub(super) fn seconds(span: Duration) -> String {
-    match span.as_millis() {
-        milliseconds @ 0..1000 => format!("{milliseconds} ms"),
-        _ => format!("{:.1} s", span.as_secs_f64()),
-    }
 }
 
 fn seconds_of(span: Duration) -> String {
@@ -92,7 +85,7 @@ fn ended(exit: &Exit, elapsed: Duration, configuration: &FunctionConfiguration, 
     if let Some(error) = &exit.start_error {
         return not_started(error, exit.extension.as_deref(), fields);
     }
-    let elapsed = seconds(elapsed);
+    let elapsed = after(elapsed);
     let how = match (exit.code, exit.deadly_signal()) {
         _ if exit.out_of_memory => {
             format!("used more than its {} MB of memory and was killed", configuration.memory)
@@ -105,7 +98,7 @@ fn ended(exit: &Exit, elapsed: Duration, configuration: &FunctionConfiguration, 
         Some(name) => (format!("the extension `{name}`"), extension(name)),
         None => ("the program".to_owned(), Place::field(fields.program)),
     };
-    let message = format!("{who} {how} after {elapsed}, before the first event was asked for");
+    let message = format!("{who} {how} {elapsed}, before the first event was asked for");
     let finding = Finding::new(Rule::StartFailed, message, place);
     match (&exit.extension, exit.code) {
         _ if exit.out_of_memory => {
@@ -175,18 +168,22 @@ fn timed_out(awaited: &[Awaited], configuration: &FunctionConfiguration, fields:
         Some(Awaited::Registration(name)) => (
             format!("the extension `{name}` did not register {within}"),
             extension(name),
-            "let it register with the Extensions API when it starts, or leave it out of `/opt/extensions`",
+            "let it register with the Extensions API when it starts, or leave it out of `/opt/extensions`"
+                .to_owned(),
         ),
         Some(Awaited::Extension(name)) if is_waiting => (
             format!("the extension `{name}` registered, and did not ask for its next event {within}"),
             extension(name),
-            "let it ask for its next event when it is ready, or leave it out of `/opt/extensions`",
+            "let it ask for its next event when it is ready, or leave it out of `/opt/extensions`".to_owned(),
         ),
         _ => (
             format!("the function did not ask for an event {within}"),
             Place::field(fields.program),
-            "a web server needs the Lambda Web Adapter before it, and whatever else waits for requests of its own \
-             a runtime interface client; else let it load less before it asks, or raise `timeout` and `memory_size`",
+            format!(
+                "a web server needs the Lambda Web Adapter before it; else let it load less before it asks, or raise \
+                 `memory_size`, which is {} MB, and `timeout`, which is {} s, so that it may be started again for longer",
+                configuration.memory, configuration.timeout,
+            ),
         ),
     };
     Finding::new(Rule::StartFailed, message, place).mended_by(fix)
@@ -217,7 +214,6 @@ mod tests {
             slow.message,
             "the function did not ask for an event within 10 s; started again, it did after 12.3 s, of the 60 s of its `timeout`"
         );
-        assert_eq!(seconds(Duration::from_micros(53_700)), "53 ms");
     }
 
     #[test]

@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 use crate::domain::digest::Digest;
 use crate::domain::finding::{CheckReport, Severity};
 use crate::domain::rule::Rule;
-use crate::domain::size::{ByteSize, count};
+use crate::domain::size::{ByteSize, after, count};
 use crate::output::findings;
 use crate::output::json::milliseconds;
 use crate::output::style::Style;
-use crate::output::words::duration;
 
 /// What `check` shows.
 #[derive(Clone, Debug)]
@@ -87,13 +86,10 @@ impl CheckView {
             StartView::Unwanted => {}
             StartView::Omitted => text += "  the image was not started: mend the errors first\n",
             StartView::Tried { is_ready, elapsed, runner } => {
-                let elapsed = match elapsed.as_millis() {
-                    milliseconds @ 0..1000 => format!("{milliseconds} ms"),
-                    _ => duration(elapsed),
-                };
+                let elapsed = after(elapsed);
                 text += &if is_ready {
                     format!(
-                        "{} the image started in a {runner} and asked for its first event after {elapsed}\n",
+                        "{} the image started in a {runner} and asked for its first event {elapsed}\n",
                         style.good("✓")
                     )
                 } else {

@@ -119,7 +119,7 @@ fn an_image_that_asks_for_its_first_event_has_started() {
         let done =
             bench.sandbox.run(["check", "--run", "--runner", runner, bench.project.argument()]).expect(0);
         assert_eq!(done.stdout, "", "{done}");
-        let told = format!("the image started in a {runner} and asked for its first event after ");
+        let told = format!("the image started in a {runner} and asked for its first event ");
         assert!(done.stderr.contains(&told), "{done}");
     }
     // Without the option, nothing is started.
@@ -134,7 +134,7 @@ fn why_an_image_does_not_start_is_told_in_plain_words() {
     for runner in runners() {
         let failure = |what: &str| bench.failure(runner, &["--set-env-vars", &init(what)]);
         let found = failure("exit");
-        assert!(text(&found, "message").starts_with("the program ended with exit code 3 after "), "{found}");
+        assert!(text(&found, "message").starts_with("the program ended with exit code 3 "), "{found}");
         assert!(text(&found, "fix").contains("it printed nothing"), "{found}");
         assert_eq!(found["places"][0]["field"], "config.Entrypoint");
         // A program that is no function at all.
@@ -202,7 +202,7 @@ fn extensions_have_to_start_with_it() {
         assert!(lines.iter().any(printed), "{lines:#?}");
         let found = bench.failure(runner, &["--set-env-vars", "EXTENSION=exit"]);
         assert!(
-            text(&found, "message").starts_with("the extension `first` ended with exit code 6 after "),
+            text(&found, "message").starts_with("the extension `first` ended with exit code 6 "),
             "{found}"
         );
         assert_eq!(found["places"][0]["path"], "/opt/extensions/first");
