@@ -27,7 +27,7 @@ use crate::domain::size::after;
 use crate::domain::spec::FunctionSpec;
 use crate::event::Event;
 use crate::image::Image;
-use place::Place;
+use place::{Place, Trace};
 use verdict::Fields;
 
 /// What Lambda takes where a function names nothing else.
@@ -100,6 +100,8 @@ impl TrialError {
 #[derive(Debug)]
 pub struct Trial {
     place: Place,
+    /// What others that were killed may have left in an engine.
+    traces: Vec<Trace>,
     environments: Environments,
     options: FunctionOptions,
     image: Arc<Image>,
@@ -110,12 +112,12 @@ impl Trial {
     /// Makes a place for it in `folder`. Has to be called in a runtime.
     pub fn new(folder: &Path, image: Image, options: FunctionOptions) -> Result<Self, TrialError> {
         let unusable = |source| TrialError::Place { directory: folder.display().to_string(), source };
-        let place = Place::new(folder).map_err(unusable)?;
+        let (place, traces) = Place::new(folder, image.digest()).map_err(unusable)?;
         let store = Store::open(place.directory()).map_err(|error| unusable(std::io::Error::other(error)))?;
         let (image, stop) = (Arc::new(image), CancellationToken::new());
         let given = GivenImage { image: image.clone(), stop: stop.clone() };
         let environments = Environments::of_image(Arc::new(store), options.clone(), given);
-        Ok(Self { place, environments, options, image, stop })
+        Ok(Self { place, traces, environments, options, image, stop })
     }
 
     /// Starts it as the function of `spec`, and waits until it asks for its first event.
@@ -142,9 +144,12 @@ impl Trial {
     pub async fn end(self) {
         self.stop.cancel();
         self.environments.end().await;
+        let mut images = self.traces;
         if self.environments.runner_name() == Some(runner::CONTAINER) {
-            let image = (self.place.name().to_owned(), self.image.digest());
-            runner::forget_images(&self.options.engine, &[image]).await;
+            images.push((self.place.name().to_owned(), self.image.digest()));
+        }
+        if !images.is_empty() {
+            runner::forget_images(&self.options.engine, &images).await;
         }
         let place = self.place;
         // Many files may be in it.

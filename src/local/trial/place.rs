@@ -3,9 +3,10 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::domain::digest::Digest;
 use crate::local::runner::remove_tree;
 
 /// How all of them begin.
@@ -21,21 +22,26 @@ pub(super) struct Place {
     _lock: File,
 }
 
+/// The name of a place, and the image that was on trial there.
+pub(super) type Trace = (String, Digest);
+
 impl Place {
-    /// Makes one in `folder`, and removes what others have left there.
-    pub(super) fn new(folder: &Path) -> io::Result<Self> {
+    /// Makes one in `folder` for an image, and removes what others have left there, whose traces
+    /// may be elsewhere, too.
+    pub(super) fn new(folder: &Path, image: Digest) -> io::Result<(Self, Vec<Trace>)> {
         fs::create_dir_all(folder)?;
         let folder = fs::canonicalize(folder)?;
-        sweep(&folder);
+        let traces = sweep(&folder);
         let name = format!("{PREFIX}{}", uuid::Uuid::new_v4().simple());
         // Locked before it has its name, so that nobody finds it unlocked.
-        let lock = tempfile::NamedTempFile::new_in(&folder)?;
+        let mut lock = tempfile::NamedTempFile::new_in(&folder)?;
         lock.as_file().lock()?;
+        lock.write_all(image.hex().as_bytes())?;
         let directory = folder.join(&name);
         let lock = lock.persist(lock_of(&directory)).map_err(|error| error.error)?;
         let place = Self { name, directory, _lock: lock };
         fs::create_dir(&place.directory)?;
-        Ok(place)
+        Ok((place, traces))
     }
 
     /// Its name, which no other has.
@@ -66,17 +72,22 @@ fn remove(directory: &Path) {
     }
 }
 
-fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let is_ours = path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with(PREFIX));
-        if is_ours && path.extension() == Some(OsStr::new(LOCK)) {
-            let is_dead = File::open(&path).is_ok_and(|lock| lock.try_lock().is_ok());
-            if is_dead {
-                remove(&path.with_extension(""));
-            }
-        }
-    }
+fn sweep(folder: &Path) -> Vec<Trace> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let locks = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let locks = locks.filter(|path| path.extension() == Some(OsStr::new(LOCK)));
+    locks.filter_map(|lock| remove_abandoned(&lock.with_extension(""))).flatten().collect()
+}
+
+/// Removes a place that nobody uses any more; `None` where it is none, or in use.
+fn remove_abandoned(directory: &Path) -> Option<Option<Trace>> {
+    let name = directory.file_name()?.to_str().filter(|name| name.starts_with(PREFIX))?;
+    let mut lock = File::open(lock_of(directory)).ok()?;
+    lock.try_lock().ok()?;
+    let mut image = String::new();
+    let _unknown = lock.read_to_string(&mut image);
+    remove(directory);
+    Some(Digest::from_hex(&image).ok().map(|image| (name.to_owned(), image)))
 }
 
 #[cfg(test)]
@@ -86,12 +97,15 @@ mod tests {
     #[test]
     fn what_a_killed_process_has_left_is_removed_by_the_next_and_what_is_in_use_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let used = Place::new(folder.path()).unwrap();
+        let image = Digest::of(b"manifest");
+        let (used, traces) = Place::new(folder.path(), image).unwrap();
+        assert!(traces.is_empty());
         let left = folder.path().join(format!("{PREFIX}left"));
         fs::create_dir(&left).unwrap();
         fs::write(left.join("file"), "").unwrap();
-        fs::write(lock_of(&left), "").unwrap();
-        let next = Place::new(folder.path()).unwrap();
+        fs::write(lock_of(&left), image.hex()).unwrap();
+        let (next, traces) = Place::new(folder.path(), image).unwrap();
+        assert_eq!(traces, [(format!("{PREFIX}left"), image)]);
         assert!(used.directory().is_dir() && next.directory().is_dir());
         assert!(!left.exists() && !lock_of(&left).exists());
         drop((used, next));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::images::{Family, Image, Layer, on_scratch, program_for};
-use crate::support::processes;
+use crate::support::processes::{self, Process};
 use crate::support::program::{architecture, extension, function, other_architecture};
 use crate::support::project::Project;
 use crate::support::python::function_parts;
@@ -16,6 +16,8 @@ use crate::support::world::World;
 use crate::support::{needs_docker, needs_namespaces, oci_layout, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How the Docker CLI tells whose a container is.
+const SERVER: &str = "{{.Label \"lambdactl.local.server\"}}";
 /// Where no engine answers.
 const NOWHERE: &str = "unix:///nonexistent/docker.sock";
 
@@ -74,9 +76,7 @@ impl Bench {
         let state = self.sandbox.path().join("home/.local/state/lambdactl");
         let left: Vec<_> = std::fs::read_dir(&state).into_iter().flatten().collect();
         assert!(left.is_empty(), "{left:?}");
-        assert!(
-            self.of_engine(&["ps", "--all", "--format", "{{.Label \"lambdactl.local.server\"}}"]).is_empty()
-        );
+        assert!(self.of_engine(&["ps", "--all", "--format", SERVER]).is_empty());
     }
 
     /// Lines of the Docker CLI that are about this bench.
@@ -367,27 +367,51 @@ fn an_image_for_another_machine_is_not_blamed() {
     }
 }
 
-#[test]
-fn ctrl_c_ends_what_was_started_and_leaves_nothing() {
-    let bench = Bench::new("[function]\ntimeout = 900\n[function.environment]\nINIT = \"slow\"");
-    for runner in runners() {
-        let arguments = ["check", "--run", "--runner", runner, bench.project.argument()];
-        let mut command = bench.sandbox.lambdactl(arguments);
+impl Bench {
+    /// Starts a check, and sends it a signal as soon as the function runs. Returns how it ended, and
+    /// the processes there were.
+    fn signalled(&self, runner: &str, name: &str) -> (Finished, Vec<Process>) {
+        let arguments = ["check", "--run", "--runner", runner, self.project.argument()];
+        let mut command = self.sandbox.lambdactl(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         let id = child.id();
         // The program itself, below the two processes of its sandbox, or its container.
-        let label = ["ps", "--format", "{{.Label \"lambdactl.local.server\"}}"];
         let started = wait_for("the start", PATIENCE, || match runner {
             "sandbox" => Some(processes::below(id)).filter(|below| below.len() >= 3),
-            _ => (!bench.of_engine(&label).is_empty()).then(Vec::new),
+            _ => (!self.of_engine(&["ps", "--format", SERVER]).is_empty()).then(Vec::new),
         });
-        signal(id, "INT");
-        let done = finish_child(format!("{command:?}"), child).expect(130);
+        signal(id, name);
+        (finish_child(format!("{command:?}"), child), started)
+    }
+}
+
+/// A function that never asks for an event.
+const SLOW: &str = "[function]\ntimeout = 900\n[function.environment]\nINIT = \"slow\"";
+
+#[test]
+fn ctrl_c_ends_what_was_started_and_leaves_nothing() {
+    let bench = Bench::new(SLOW);
+    for runner in runners() {
+        let (done, started) = bench.signalled(runner, "INT");
+        let done = done.expect(130);
         assert_eq!(done.stdout, "", "{done}");
         assert!(done.stderr.contains("interrupted"), "{done}");
         assert!(started.iter().all(|process| !process.is_alive()), "{started:?}");
         bench.leaves_nothing();
+    }
+}
+
+#[test]
+fn what_a_killed_check_has_left_is_removed_by_the_next() {
+    let bench = Bench::new(SLOW);
+    for runner in runners() {
+        let (_, started) = bench.signalled(runner, "KILL");
+        let lines = bench.check(0, runner, &["--clear-env-vars"]);
+        assert!(started.iter().all(|process| !process.is_alive()), "{started:?}");
+        if runner == "container" {
+            assert_eq!(images_of(&lines.last().unwrap()["image_digest"]), Vec::<String>::new());
+        }
     }
 }
 
