@@ -29,7 +29,7 @@ use environment::{After, Environment};
 pub use format::LogFormat;
 pub use plain::{CommandOutput, PlainCommand, PlainFunction};
 use process::Living;
-pub use start::{Start, StartEnd, StartFailure};
+pub use start::{LAST_LINES, Start, StartEnd, StartFailure};
 
 /// Invocations that run at the same time; more of them wait.
 const CONCURRENT: usize = 10;

@@ -11,7 +11,7 @@ use crate::local::runner::Exit;
 use crate::local::runtime_api::{Awaited, FunctionError};
 
 /// Lines of its output that are told with a failure.
-const LAST_LINES: usize = 12;
+pub const LAST_LINES: usize = 12;
 
 /// What came of a start.
 #[derive(Clone, Debug)]

@@ -6,7 +6,9 @@ use crate::domain::finding::{Finding, Place, Rule};
 use crate::domain::invocation::FunctionFailure;
 use crate::domain::manifest::ImageConfig;
 use crate::domain::size::after;
-use crate::local::environments::{Environments, FunctionConfiguration, Start, StartEnd, StartFailure};
+use crate::local::environments::{
+    Environments, FunctionConfiguration, LAST_LINES, Start, StartEnd, StartFailure,
+};
 use crate::local::runner::{Exit, StartError};
 use crate::local::runtime_api::{Awaited, FunctionError};
 
@@ -70,7 +72,8 @@ pub(super) fn finding(
     };
     let is_unexplained = finding.fix == Rule::StartFailed.fix() && start.output.is_empty();
     let finding = if is_unexplained { finding.mended_by(SILENT) } else { finding };
-    Some(finding.printing(start.output))
+    // Most runtimes print the trace of what they report; it is not told twice.
+    Some(if start.output.is_empty() { finding } else { finding.printing(start.output) })
 }
 
 fn seconds_of(span: Duration) -> String {
@@ -144,11 +147,13 @@ fn not_started(error: &StartError, extension_name: Option<&str>, fields: Fields)
 
 fn reported(error: &FunctionError, fields: Fields) -> Finding {
     let failure = FunctionFailure::read(&error.document);
+    let trace = failure.trace.iter().flat_map(|entry| entry.lines().map(str::to_owned));
     let told = if failure.message.is_empty() { String::new() } else { format!(": {}", failure.message) };
     let message =
         format!("the function reported an error instead of asking for an event: {}{told}", error.error_type);
     Finding::new(Rule::StartFailed, message, Place::field(fields.program))
         .mended_by("mend what the error names: it is the function's own code, or what that needs, that fails")
+        .printing(trace.take(LAST_LINES).collect())
 }
 
 fn timed_out(awaited: &[Awaited], configuration: &FunctionConfiguration, fields: Fields) -> Finding {
@@ -260,6 +265,22 @@ mod tests {
             assert!(found.message.contains(words), "{}", found.message);
             assert_eq!(found.fix, fix);
         }
+    }
+
+    #[test]
+    fn where_an_error_happened_is_told_unless_it_was_printed() {
+        let document =
+            r#"{"errorType":"E","errorMessage":"no","stackTrace":["  File 1\n    raise","at main"]}"#;
+        let error = FunctionError { error_type: "E".to_owned(), document: document.into() };
+        let end = || StartEnd::Failed(StartFailure::Reported(error.clone()));
+        assert_eq!(told(end()).output, ["  File 1", "    raise", "at main"]);
+        let printed = Start {
+            runner: "sandbox",
+            elapsed: Duration::ZERO,
+            end: end(),
+            output: vec!["E: no".to_owned()],
+        };
+        assert_eq!(finding(printed, &function(3), FIELDS).unwrap().output, ["E: no"]);
     }
 
     #[test]
