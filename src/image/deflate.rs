@@ -64,8 +64,10 @@ pub(super) fn blocks_under_way() -> usize {
     cores() + 2
 }
 
+/// Looked up once: finding it reads files of the system, and every stream asks.
 fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Hands a block to the threads all streams share.

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::OnceCell;
-
 use super::cache::Cache;
 use super::error::PipelineError;
 use super::limits::Limits;
@@ -19,7 +17,6 @@ use crate::event::{Event, OneOfMany, SharedReporter};
 use crate::services::docker::{EngineLocation, Login};
 use crate::services::docker_credentials;
 use crate::services::ecr::EcrClient;
-use crate::services::http;
 use crate::services::iam::IamClient;
 use crate::services::lambda::LambdaClient;
 use crate::services::logs::LogsClient;
@@ -49,35 +46,12 @@ struct Inner {
 /// What the clouds of many functions have in common.
 #[derive(Clone)]
 struct Shared {
-    http: Registries,
+    http: reqwest::Client,
     engine: EngineLocation,
     ledger: Ledger,
     tokens: Arc<Mutex<BTreeMap<String, Arc<EcrTokens>>>>,
     cache: OnceLock<Cache>,
     limits: Limits,
-}
-
-/// The HTTP client of all registries. Reading the machine's roots of trust takes longer than all
-/// else a short command does, so it goes on beside that from the beginning.
-#[derive(Clone)]
-struct Registries {
-    client: Arc<OnceCell<reqwest::Client>>,
-    extra_roots: Arc<[PathBuf]>,
-}
-
-impl Registries {
-    fn prepare(extra_roots: Vec<PathBuf>) -> Self {
-        let registries = Self { client: Arc::default(), extra_roots: extra_roots.into() };
-        let ahead = registries.clone();
-        // Whoever needs it meets the error again.
-        tokio::spawn(async move { ahead.client().await.map(drop) });
-        registries
-    }
-
-    async fn client(&self) -> Result<reqwest::Client, PipelineError> {
-        let make = async || http::client(&self.extra_roots);
-        Ok(self.client.get_or_try_init(make).await?.clone())
-    }
 }
 
 impl fmt::Debug for Cloud {
@@ -94,11 +68,10 @@ impl Cloud {
         engine: EngineLocation,
         reporter: SharedReporter,
     ) -> Result<Self, PipelineError> {
-        let http = Registries::prepare(session.extra_roots.clone());
         let session = Session::load(session, reporter.clone()).await?;
         let lambda = LambdaClient::new(&session);
         let shared = Shared {
-            http,
+            http: session.trust().client()?,
             engine,
             ledger: Ledger::default(),
             tokens: Arc::default(),
@@ -242,7 +215,7 @@ impl Cloud {
                 None => Authorization::Anonymous,
             },
         };
-        let (http, reporter) = (self.inner.shared.http.client().await?, self.inner.reporter.clone());
+        let (http, reporter) = (self.inner.shared.http.clone(), self.inner.reporter.clone());
         let client = RegistryClient::new(http, host.clone(), authorization, reporter);
         Ok(clients().entry(host.clone()).or_insert(client).clone())
     }

@@ -1,19 +1,24 @@
-//! The one HTTP client for registries: its roots of trust, time-outs and proxies.
+//! How everything connects: whom it trusts, time-outs and proxies, for registries and the APIs of
+//! AWS alike. [`Trust`] makes the HTTP clients; the connection settings are the same for all.
 //!
-//! `services::registry` sends everything through it; whoever connects the pipeline makes it.
 //! Redirects are not followed here, because only the registry client knows which hosts may see
 //! credentials. Nor is there a time-out for a whole exchange: a layer takes as long as it
 //! takes. Idle connections are the registry client's business, as only it knows whether bytes
 //! still move.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
-use reqwest::{Certificate, ClientBuilder, Proxy, Url};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use reqwest::{ClientBuilder, Proxy, Url};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier;
 
 use crate::domain::reference::RegistryHost;
 
@@ -53,6 +58,9 @@ pub enum HttpError {
     /// The client could not be put together.
     #[error("cannot set up HTTPS: {0}")]
     Client(#[source] reqwest::Error),
+    /// The library of TLS does not take the settings.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[source] rustls::Error),
 }
 
 impl HttpError {
@@ -63,7 +71,7 @@ impl HttpError {
                 "`SSL_CERT_FILE` and `AWS_CA_BUNDLE` must name a PEM file with one or more certificates"
                     .to_owned(),
             ),
-            Self::Client(_) => None,
+            Self::Client(_) | Self::Tls(_) => None,
         }
     }
 }
@@ -75,56 +83,137 @@ impl HttpError {
 /// calls this first.
 pub fn install_crypto_provider() {
     // An error means that one is installed already, which is all that is wanted.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = aws_lc_rs::default_provider().install_default();
 }
 
-/// Makes the client. `extra_roots` are PEM files that are trusted besides the platform's roots.
-pub fn client(extra_roots: &[PathBuf]) -> Result<reqwest::Client, HttpError> {
-    match builder(extra_roots)?.build() {
-        // A machine without any roots can still speak to loopback registries, and its first
-        // HTTPS connection says what is missing.
-        Err(_) if extra_roots.is_empty() => {
-            builder(extra_roots)?.tls_certs_only([]).build().map_err(HttpError::Client)
+/// Whom HTTPS connections trust: the platform's roots, and further ones. Cheap to clone, and cheap
+/// to make, as the platform's roots are only read once the first connection needs them.
+#[derive(Clone, Debug)]
+pub struct Trust(ClientConfig);
+
+impl Trust {
+    /// Trusts the platform's roots and those in `extra_roots`, which are PEM files.
+    ///
+    /// # Errors
+    /// A file of `extra_roots` that cannot be read or holds no certificate.
+    pub fn new(extra_roots: &[PathBuf]) -> Result<Self, HttpError> {
+        install_crypto_provider();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut extra = Vec::new();
+        // Often both variables that can name a file name the same.
+        for path in extra_roots.iter().collect::<BTreeSet<_>>() {
+            extra.extend(read_roots(path)?);
         }
-        client => client.map_err(HttpError::Client),
+        let roots = Arc::new(Roots { extra, provider: provider.clone(), verifier: OnceLock::new() });
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(HttpError::Tls)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(VerifierInTime(roots)))
+            .with_no_client_auth();
+        Ok(Self(config))
+    }
+
+    /// Makes a client.
+    pub fn client(&self) -> Result<reqwest::Client, HttpError> {
+        self.builder().build().map_err(HttpError::Client)
+    }
+
+    /// Prepares a client, for callers that have something to add, such as fixed addresses.
+    pub fn builder(&self) -> ClientBuilder {
+        let proxies = Matcher::from_system();
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(self.0.clone())
+            .http1_only()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_keepalive(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .user_agent(concat!("lambdactl/", env!("CARGO_PKG_VERSION")))
+            .proxy(Proxy::custom(move |url| proxy_for(&proxies, url)))
     }
 }
 
-/// Prepares the client, for callers that have something to add, such as fixed addresses.
-pub fn builder(extra_roots: &[PathBuf]) -> Result<ClientBuilder, HttpError> {
-    install_crypto_provider();
-    let mut roots = Vec::new();
-    for path in extra_roots {
-        roots.extend(read_roots(path)?);
-    }
-    // The library that finds the platform's roots takes the file `SSL_CERT_FILE` names *instead*
-    // of them, while here it means *besides* them.
-    if !extra_roots.is_empty() {
-        roots.extend(platform_roots());
-    }
-    let proxies = Matcher::from_system();
-    Ok(reqwest::Client::builder()
-        .tls_backend_rustls()
-        .tls_certs_merge(roots)
-        .http1_only()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_keepalive(Duration::from_secs(30))
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .user_agent(concat!("lambdactl/", env!("CARGO_PKG_VERSION")))
-        .proxy(Proxy::custom(move |url| proxy_for(&proxies, url))))
+/// The roots of trust, and the verifier made of them when it is first needed.
+#[derive(Debug)]
+struct Roots {
+    extra: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+    verifier: OnceLock<Result<Verifier, rustls::Error>>,
 }
 
-fn read_roots(path: &Path) -> Result<Vec<Certificate>, HttpError> {
+impl Roots {
+    fn verifier(&self) -> Result<&Verifier, rustls::Error> {
+        let make = || {
+            // The library that finds the platform's roots takes the file `SSL_CERT_FILE` names
+            // *instead* of them, while here it means *besides* them.
+            let platform = if self.extra.is_empty() { Vec::new() } else { platform_roots() };
+            let extra = self.extra.iter().cloned().chain(platform);
+            Verifier::new_with_extra_roots(extra, self.provider.clone())
+        };
+        self.verifier.get_or_init(make).as_ref().map_err(Clone::clone)
+    }
+}
+
+/// The platform's verifier, made while the first handshake is under way: reading a hundred and
+/// fifty roots takes longer than all else a short command does, and speaking to this machine needs
+/// none of them.
+#[derive(Debug)]
+struct VerifierInTime(Arc<Roots>);
+
+impl ServerCertVerifier for VerifierInTime {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.0.verifier()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    /// Asked when a handshake begins, a round trip before there is a certificate to verify.
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        if self.0.verifier.get().is_none() {
+            let roots = self.0.clone();
+            // Whoever needs it meets an error again.
+            std::thread::spawn(move || roots.verifier().map(drop));
+        }
+        self.0.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, HttpError> {
     let invalid = |reason: String| HttpError::RootsInvalid { path: path.to_owned(), reason };
     let pem =
         std::fs::read(path).map_err(|source| HttpError::RootsUnreadable { path: path.to_owned(), source })?;
     let mut roots = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| invalid(error.to_string()))?;
-        // A certificate that cannot be an anchor would otherwise fail the whole client.
+        // A certificate that cannot be an anchor would otherwise fail the whole verifier.
         if RootCertStore::empty().add(certificate.clone()).is_ok() {
-            roots.push(Certificate::from_der(&certificate).map_err(|error| invalid(error.to_string()))?);
+            roots.push(certificate);
         }
     }
     if roots.is_empty() {
@@ -133,7 +222,7 @@ fn read_roots(path: &Path) -> Result<Vec<Certificate>, HttpError> {
     Ok(roots)
 }
 
-fn platform_roots() -> Vec<Certificate> {
+fn platform_roots() -> Vec<CertificateDer<'static>> {
     let bundle = PLATFORM_BUNDLES.iter().map(Path::new).find(|path| path.exists());
     // Absent or broken: other platforms keep their roots elsewhere, where they are found anyway.
     bundle.and_then(|path| read_roots(path).ok()).unwrap_or_default()
@@ -186,17 +275,29 @@ mod tests {
     fn a_file_without_certificates_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_owned();
-        let error = client(std::slice::from_ref(&path)).unwrap_err();
+        let error = Trust::new(std::slice::from_ref(&path)).unwrap_err();
         assert!(matches!(error, HttpError::RootsInvalid { .. }), "{error}");
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
         assert!(error.hint().unwrap().contains("AWS_CA_BUNDLE"));
-        let missing = client(&["/no/such/file.pem".into()]).unwrap_err();
+        let missing = Trust::new(&["/no/such/file.pem".into()]).unwrap_err();
         assert!(matches!(missing, HttpError::RootsUnreadable { .. }), "{missing}");
     }
 
     #[test]
-    fn a_machine_without_roots_can_still_make_a_client() {
-        builder(&[]).unwrap().tls_certs_only([]).build().unwrap();
+    fn roots_of_the_platform_are_read_when_a_connection_needs_them() {
+        let trust = Trust::new(&[]).unwrap();
+        let roots = Arc::new(Roots {
+            extra: Vec::new(),
+            provider: Arc::new(aws_lc_rs::default_provider()),
+            verifier: OnceLock::new(),
+        });
+        trust.client().unwrap();
+        let verifier = VerifierInTime(roots.clone());
+        assert!(roots.verifier.get().is_none());
+        assert!(!verifier.supported_verify_schemes().is_empty());
+        // Made here or by the thread that was started: there is one for all connections.
+        let made: *const Verifier = roots.verifier().unwrap();
+        assert!(std::ptr::eq(made, roots.verifier().unwrap()));
     }
 
     #[test]
@@ -206,6 +307,6 @@ mod tests {
         let path = directory.path().join("extra.pem");
         std::fs::write(&path, authority.cert.pem()).unwrap();
         assert_eq!(read_roots(&path).unwrap().len(), 1);
-        client(&[path]).unwrap();
+        Trust::new(&[path]).unwrap().client().unwrap();
     }
 }

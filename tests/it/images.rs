@@ -18,7 +18,7 @@ use lambdactl::image::known::KnownImages;
 use lambdactl::image::{Image, ImageError, Layer, archive, assembled, layout, registry};
 use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
-use lambdactl::services::http;
+use lambdactl::services::http::Trust;
 use lambdactl::services::registry::{Authorization, RegistryClient};
 use serde_json::{Value, json};
 
@@ -332,7 +332,7 @@ async fn archives_made_by_skopeo_hold_the_same_image() {
 }
 
 fn client(registry: &DockerRegistry) -> RegistryClient {
-    let http = http::client(&[]).unwrap();
+    let http = Trust::new(&[]).unwrap().client().unwrap();
     RegistryClient::new(http, registry.host(), Authorization::Anonymous, silent())
 }
 

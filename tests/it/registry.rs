@@ -20,7 +20,7 @@ use lambdactl::image::known::KnownImages;
 use lambdactl::image::{self, Image};
 use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
-use lambdactl::services::http;
+use lambdactl::services::http::Trust;
 use lambdactl::services::registry::{
     Authorization, BlobContent, ByteStream, RegistryClient, RegistryError, TokenError, TokenProvider,
 };
@@ -53,7 +53,7 @@ fn silent() -> SharedReporter {
 }
 
 fn client(host: RegistryHost, authorization: Authorization) -> RegistryClient {
-    RegistryClient::new(http::client(&[]).unwrap(), host, authorization, silent())
+    RegistryClient::new(Trust::new(&[]).unwrap().client().unwrap(), host, authorization, silent())
 }
 
 /// Pushes and reads have to fit into tasks of their own.
@@ -187,7 +187,7 @@ async fn layers_of_another_repository_are_taken_over_where_the_registry_does_tha
 fn secure(registry: &DockerRegistry, roots: &[std::path::PathBuf], password: &str) -> RegistryClient {
     let host = registry.host();
     let name = host.as_str().split(':').next().unwrap();
-    let http = http::builder(roots).unwrap().resolve(name, registry.address()).build().unwrap();
+    let http = Trust::new(roots).unwrap().builder().resolve(name, registry.address()).build().unwrap();
     let authorization = Authorization::Password { user: USER.to_owned(), password: Secret::new(password) };
     RegistryClient::new(http, host, authorization, silent())
 }
@@ -232,7 +232,7 @@ async fn push_to(
 ) -> (ScriptedRegistry, Arc<Events>, Result<PushedImage, RegistryError>) {
     let registry = ScriptedRegistry::start(script).await;
     let events = Arc::new(Events::default());
-    let http = http::client(&[]).unwrap();
+    let http = Trust::new(&[]).unwrap().client().unwrap();
     let client = RegistryClient::new(http, registry.host(), authorization, events.clone());
     let image = image("scripted").await;
     let reporter: SharedReporter = events.clone();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
 use bollard::models::SystemVersion;
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 
 use super::description::is_containerd;
 use super::discovery::{Candidate, Endpoint};
@@ -35,11 +35,16 @@ pub(super) async fn connect(candidate: &Candidate) -> Result<Greeted, DockerErro
     // Whoever links two TLS libraries in has to choose; the AWS SDK uses this one. An error says
     // that somebody has chosen already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let docker = open(&candidate.endpoint).map_err(|error| fault(&error))?;
+    let docker = open(&candidate.endpoint, API_DEFAULT_VERSION).map_err(|error| fault(&error))?;
     let greeting = async {
-        // Not negotiating would break older engines as soon as the library sends its version.
-        let docker = docker.negotiate_version().await?;
+        // An engine looks at all its parts to answer this, which takes longer than all else that is
+        // asked of it when nothing has changed. So the library's own negotiation, which asks for
+        // the same once more, is left out.
         let version = docker.version().await?;
+        let docker = match agreed(&version) {
+            Some(agreed) => open(&candidate.endpoint, &agreed)?,
+            None => docker,
+        };
         let takes_context = !may_take_no_context(&version) || !keeps_images_in_containerd(&docker).await;
         Ok::<_, BollardError>((docker, version, takes_context))
     };
@@ -76,8 +81,16 @@ fn api(version: &SystemVersion) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-fn open(endpoint: &Endpoint) -> Result<Docker, BollardError> {
-    let (timeout, version) = (REQUEST_TIMEOUT_SECONDS, API_DEFAULT_VERSION);
+/// The version of the API both sides know, where the engine is older than the library: it refuses
+/// requests that are newer than itself.
+fn agreed(version: &SystemVersion) -> Option<ClientVersion> {
+    let (major, minor) = api(version)?;
+    let engines = ClientVersion { major_version: major as usize, minor_version: minor as usize };
+    (engines < *API_DEFAULT_VERSION).then_some(engines)
+}
+
+fn open(endpoint: &Endpoint, version: &ClientVersion) -> Result<Docker, BollardError> {
+    let timeout = REQUEST_TIMEOUT_SECONDS;
     match endpoint {
         #[cfg(unix)]
         Endpoint::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), timeout, version),
@@ -199,6 +212,15 @@ mod tests {
 
     fn version(json: &str) -> SystemVersion {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn an_older_engine_is_not_asked_in_a_newer_version() {
+        let agreed = |json: &str| agreed(&version(json)).map(|agreed| agreed.to_string());
+        assert_eq!(agreed(r#"{"ApiVersion":"1.41"}"#), Some("1.41".to_owned()));
+        assert_eq!(agreed(&format!(r#"{{"ApiVersion":"{API_DEFAULT_VERSION}"}}"#)), None);
+        assert_eq!(agreed(r#"{"ApiVersion":"9.0"}"#), None);
+        assert_eq!(agreed("{}"), None);
     }
 
     #[test]

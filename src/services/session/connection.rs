@@ -1,83 +1,107 @@
-//! How the SDK's clients connect: TLS with further roots of trust, proxies, plain HTTP for the
-//! local cloud.
+//! How the SDK's clients connect: as everything here does, through [`Trust`].
+//!
+//! The SDK's own HTTP client would read the platform's roots of trust for each service anew, know
+//! other proxies than the registry client does, and bring a second set of libraries along.
 
-use std::fs;
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
-use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use reqwest::Body;
 
-use super::{SessionError, SessionOptions};
+use crate::services::http::Trust;
 
-/// Makes the HTTP client all service clients share.
-pub(super) fn http_client(options: &SessionOptions) -> Result<SharedHttpClient, SessionError> {
-    let plain = options.local_endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let context = tls_context(options)?;
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut builder = Connector::builder();
-        builder.set_connector_settings(settings.cloned());
-        builder.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
-        if plain {
-            // Loopback is never reached through a proxy, and needs no roots to be loaded.
-            return builder.build_http();
-        }
-        builder
-            .proxy_config(ProxyConfig::from_env())
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(context.clone())
-            .build()
-    }))
+/// The HTTP client of all services. There is one set of connections for each time-out that is
+/// asked for, as the SDK's contract has it: `aws_smithy_runtime_api::client::http::HttpClient`.
+#[derive(Debug)]
+pub(super) struct SdkHttpClient {
+    trust: Trust,
+    clients: Mutex<HashMap<Option<Duration>, reqwest::Client>>,
 }
 
-fn tls_context(options: &SessionOptions) -> Result<TlsContext, SessionError> {
-    let mut store = TrustStore::default();
-    for path in &options.extra_roots {
-        let failed = |why: String| SessionError::Certificates { path: path.clone(), why };
-        let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
-        // The connector panics over a certificate it cannot read; so look at them first.
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
-        }
-        if roots.is_empty() {
-            return Err(failed("it holds no certificate".to_owned()));
-        }
-        store.add_pem_certificate(pem);
+impl SdkHttpClient {
+    pub(super) fn new(trust: Trust) -> Self {
+        Self { trust, clients: Mutex::default() }
     }
-    TlsContext::builder().with_trust_store(store).build().map_err(|error| SessionError::Certificates {
-        path: options.extra_roots.first().cloned().unwrap_or_default(),
-        why: error.to_string(),
-    })
+
+    fn client(&self, connect_timeout: Option<Duration>) -> Result<reqwest::Client, reqwest::Error> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&connect_timeout) {
+            return Ok(client.clone());
+        }
+        let builder = self.trust.builder();
+        let client = match connect_timeout {
+            Some(timeout) => builder.connect_timeout(timeout),
+            None => builder,
+        }
+        .build()?;
+        Ok(clients.entry(connect_timeout).or_insert(client).clone())
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_without_certificates_is_refused_by_name() {
-        let directory = tempfile::tempdir().unwrap();
-        let empty = directory.path().join("empty.pem");
-        fs::write(&empty, "nothing here").unwrap();
-        for path in [empty, directory.path().join("missing.pem")] {
-            let options = SessionOptions { extra_roots: vec![path.clone()], ..SessionOptions::default() };
-            let error = http_client(&options).unwrap_err().to_string();
-            assert!(error.contains(&path.display().to_string()), "{error}");
-        }
+impl HttpClient for SdkHttpClient {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        _components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let client = self.client(settings.connect_timeout()).map_err(|error| error.to_string());
+        SharedHttpConnector::new(Connector { client, read_timeout: settings.read_timeout() })
     }
+}
 
-    #[test]
-    fn certificates_are_accepted() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("root.pem");
-        let root = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        fs::write(&path, root.cert.pem()).unwrap();
-        assert!(
-            http_client(&SessionOptions { extra_roots: vec![path], ..SessionOptions::default() }).is_ok()
-        );
+#[derive(Debug)]
+struct Connector {
+    client: Result<reqwest::Client, String>,
+    /// From the first byte of the request to the first of the answer.
+    read_timeout: Option<Duration>,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (client, limit) = (self.client.clone(), self.read_timeout);
+        HttpConnectorFuture::new(async move {
+            let client = client.map_err(|error| ConnectorError::user(error.into()))?;
+            let sending = send(client, request);
+            match limit {
+                Some(limit) => tokio::time::timeout(limit, sending)
+                    .await
+                    .map_err(|late| ConnectorError::timeout(late.into()))?,
+                None => sending.await,
+            }
+        })
+    }
+}
+
+async fn send(client: reqwest::Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+    let request = request.map(|body| match body.bytes() {
+        // Bytes that are at hand can be sent again over another connection.
+        Some(bytes) => Body::from(Bytes::copy_from_slice(bytes)),
+        None => Body::wrap(body),
+    });
+    let request = reqwest::Request::try_from(request).map_err(|error| ConnectorError::user(error.into()))?;
+    let response = client.execute(request).await.map_err(classify)?;
+    let response = http::Response::from(response).map(SdkBody::from_body_1_x);
+    HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+/// Whether to try again is decided by this: what never got an answer may be sent once more.
+fn classify(error: reqwest::Error) -> ConnectorError {
+    let (late, ours) = (error.is_timeout(), error.is_builder());
+    let error: Box<dyn Error + Send + Sync> = error.into();
+    match (late, ours) {
+        (true, _) => ConnectorError::timeout(error),
+        (_, true) => ConnectorError::user(error),
+        _ => ConnectorError::io(error),
     }
 }

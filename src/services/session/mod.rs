@@ -18,7 +18,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 
+use super::http::{HttpError, Trust};
 use crate::event::SharedReporter;
+use connection::SdkHttpClient;
 pub(super) use retries::RetryEvents;
 
 /// What the user asked for; everything else comes from the SDK's usual places.
@@ -55,14 +57,9 @@ pub enum SessionError {
         /// What is wrong with it.
         why: String,
     },
-    /// A file with roots of trust cannot be read or holds none.
-    #[error("cannot read certificates from `{}`: {why}", path.display())]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        why: String,
-    },
+    /// The connections cannot be set up.
+    #[error(transparent)]
+    Http(#[from] HttpError),
 }
 
 impl SessionError {
@@ -76,9 +73,7 @@ impl SessionError {
             Self::InvalidEndpoint { .. } => Some(
                 "an endpoint looks like `https://lambda.example.com` or `http://127.0.0.1:4566`".to_owned(),
             ),
-            Self::Certificates { .. } => {
-                Some("`SSL_CERT_FILE` and `AWS_CA_BUNDLE` name a file with certificates in PEM".to_owned())
-            }
+            Self::Http(error) => error.hint(),
         }
     }
 }
@@ -90,6 +85,7 @@ pub struct Session {
     region: Option<String>,
     local: bool,
     overridden: bool,
+    trust: Trust,
     reporter: SharedReporter,
 }
 
@@ -118,13 +114,14 @@ impl Session {
             None => region_of_environment(options.profile.as_deref()).await,
         };
         let local = options.local_endpoint.is_some();
+        let trust = Trust::new(&options.extra_roots)?;
         let region = region.or_else(|| local.then(|| LOCAL_REGION.to_owned()));
         // A pinned version keeps the SDK's defaults from changing under our feet.
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(region.clone().map(Region::new))
             .retry_config(if options.impatient { RetryConfig::disabled() } else { retry_config(local) })
             .timeout_config(timeout_config(options.impatient))
-            .http_client(connection::http_client(options)?);
+            .http_client(SdkHttpClient::new(trust.clone()));
         if let Some(profile) = &options.profile {
             loader = loader.profile_name(profile);
         }
@@ -137,7 +134,7 @@ impl Session {
         }
         let config = loader.load().await;
         let overridden = config.endpoint_url().is_some() || endpoints::any_in_force(options);
-        Ok(Self { config, region, local, overridden, reporter })
+        Ok(Self { config, region, local, overridden, trust, reporter })
     }
 
     /// The region everything happens in.
@@ -153,6 +150,11 @@ impl Session {
     /// Tells whether some endpoint is not AWS's own, so that registries on loopback may be real.
     pub fn is_overridden(&self) -> bool {
         self.overridden
+    }
+
+    /// Whom its connections trust, for what connects to others than AWS's services.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// The same settings, credentials and connections, with retries reported to somebody else.

@@ -18,7 +18,7 @@ use lambdactl::image::append::{self, Images, Stopped};
 use lambdactl::image::known::KnownImages;
 use lambdactl::image::{self, Image, ImageError, registry};
 use lambdactl::services::docker::{BuildRequest, DockerEngine};
-use lambdactl::services::http;
+use lambdactl::services::http::Trust;
 use lambdactl::services::registry::{Authorization, RegistryClient};
 
 /// What goes into a directory.
@@ -96,7 +96,7 @@ impl Images for Bases {
 }
 
 fn client(host: RegistryHost) -> RegistryClient {
-    RegistryClient::new(http::client(&[]).unwrap(), host, Authorization::Anonymous, silent())
+    RegistryClient::new(Trust::new(&[]).unwrap().client().unwrap(), host, Authorization::Anonymous, silent())
 }
 
 fn silent() -> SharedReporter {

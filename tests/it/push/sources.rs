@@ -11,7 +11,7 @@ use lambdactl::image::{Image, archive, engine, layout};
 use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
 use lambdactl::services::docker::DockerEngine;
-use lambdactl::services::http;
+use lambdactl::services::http::Trust;
 use lambdactl::services::registry::{Authorization, RegistryClient};
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ async fn of_engine(engine: &Engine, name: &str) -> Image {
 
 /// Pushes an image, has skopeo fetch it, and compares it with what skopeo makes of the source.
 async fn compare(registry: &DockerRegistry, name: &str, image: &Image, source: &[&str]) {
-    let http = http::client(&[]).unwrap();
+    let http = Trust::new(&[]).unwrap().client().unwrap();
     let client = RegistryClient::new(http, registry.host(), Authorization::Anonymous, silent());
     let target = format!("{}/{name}", registry.host()).parse().unwrap();
     push(&client, &target, None, image, &Uploads::default(), &silent()).await.unwrap();

@@ -10,7 +10,7 @@ use lambdactl::event::{SharedReporter, Silent};
 use lambdactl::image::Image;
 use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
-use lambdactl::services::http;
+use lambdactl::services::http::Trust;
 use lambdactl::services::registry::{Authorization, RegistryClient};
 
 use crate::registry::{Tokens, image, uri};
@@ -46,7 +46,7 @@ async fn arrives(
     let registry = ScriptedRegistry::start(script).await;
     let tokens = Arc::new(Tokens::default());
     let reporter: SharedReporter = Arc::new(Silent);
-    let http = http::client(&[]).unwrap();
+    let http = Trust::new(&[]).unwrap().client().unwrap();
     let authorization = Authorization::Token(tokens.clone());
     let client = RegistryClient::new(http, registry.host(), authorization, reporter.clone());
     let (uri, tag) = (uri(&registry.host()), "v1".parse().unwrap());
@@ -118,7 +118,7 @@ async fn two_pushes_of_the_same_image_do_not_disturb_each_other() {
     let reporter: SharedReporter = Arc::new(Silent);
     let uri = uri(&registry.host());
     let one = || async {
-        let http = http::client(&[]).unwrap();
+        let http = Trust::new(&[]).unwrap().client().unwrap();
         let client = RegistryClient::new(http, registry.host(), Authorization::Anonymous, reporter.clone());
         push(&client, &uri, None, &image, &Uploads::default(), &reporter).await.unwrap().digest
     };
