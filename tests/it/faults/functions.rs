@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::{assert_retried, assert_the_same_command_finishes};
 use crate::support::local_server::Fault;
+use crate::support::registry::DockerRegistry;
+use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 
 /// A fault that answers as Lambda does: the error's name is in a header.
@@ -127,4 +129,28 @@ fn an_answer_that_comes_late_is_waited_for() {
     assert_eq!(result["action"], "updated");
     assert!(result["elapsed_ms"].as_u64() >= Some(3000), "{result}");
     assert_eq!(world.cloud.calls("UpdateFunctionCode"), 1, "what is slow is not asked twice");
+}
+
+#[test]
+fn an_endpoint_is_trusted_by_the_certificates_of_a_file_only() {
+    // Whatever it answers: that there is an answer is what counts.
+    let endpoint = DockerRegistry::secure("localhost");
+    let mut sandbox = Sandbox::new();
+    let address = format!("https://localhost:{}", endpoint.address().port());
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", address.as_str()),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_MAX_ATTEMPTS", "1"),
+    ] {
+        sandbox.set(name, value);
+    }
+    let status = |sandbox: &Sandbox| sandbox.run(["status", "hello"]).stderr;
+    let untrusted = status(&sandbox);
+    assert!(untrusted.contains("cannot be reached") && untrusted.contains("certificate"), "{untrusted}");
+    sandbox.set("AWS_CA_BUNDLE", endpoint.certificate().to_str().unwrap());
+    let trusted = status(&sandbox);
+    assert!(!trusted.contains("cannot be reached"), "{trusted}");
+    assert!(trusted.contains("404") || trusted.contains("function"), "{trusted}");
 }
