@@ -3,6 +3,10 @@
 use super::digest::{DiffId, Digest};
 use super::reference::{RepositoryName, RepositoryUri};
 
+/// Bytes of a blob that is sent without a question where it is likely new: the answer would take as
+/// long as the bytes.
+pub const SMALL: u64 = 1 << 20;
+
 /// How a layer gets into a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {

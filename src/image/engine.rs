@@ -50,11 +50,16 @@ pub async fn read(
         documents: known.documents(),
         ..Request::new(name, architecture, reporter)
     };
-    if let Some(image) = known.the_same_as(&found, request).await {
-        reporter.report(is_there(name));
-        return Ok(image);
-    }
-    let store = engine.store().await;
+    // An engine takes a while to tell how it keeps images, which nobody has to know of an image that
+    // is there.
+    let elsewhere = async { known.the_same_as(&found, request).await.map_or(Ok(()), Err) };
+    let ((), store) = match tokio::try_join!(elsewhere, async { Ok(engine.store().await) }) {
+        Ok(store) => store,
+        Err(image) => {
+            reporter.report(is_there(name));
+            return Ok(image);
+        }
+    };
     // With containerd it speaks of one machine's image, and may have others.
     if let Some(wanted) = architecture
         && !found.platform.runs_on(wanted)
@@ -82,7 +87,7 @@ pub async fn read(
     };
     reporter.report(Event::TransferPlanned(plan(&found, &layers, sizes.as_deref())));
     if store.is_near && !store.is_containerd && !layers.is_empty() {
-        match source.layers(&layers, sizes).await {
+        match source.layers(known, &layers, sizes).await {
             Ok(Some(image)) => return Ok(image),
             Ok(None) => {}
             Err(why) => source.report_export(&why),
@@ -121,16 +126,19 @@ impl Source<'_> {
     }
 
     /// Has layers compressed and pushed to here, where that is the faster way.
-    async fn layers(&self, known: &KnownLayers, sizes: Option<Vec<u64>>) -> Result<Option<Image>, String> {
+    async fn layers(
+        &self,
+        known: &KnownImages,
+        layers: &KnownLayers,
+        sizes: Option<Vec<u64>>,
+    ) -> Result<Option<Image>, String> {
         let Self { engine, found, request } = *self;
-        let estimate = Estimate::of(found, known, sizes);
+        let estimate = Estimate::of(found, layers, sizes);
         if estimate.push >= estimate.save {
             return Ok(None);
         }
-        // An engine that knows less of its layers than expected sends more of them.
-        let patience = estimate.push * 2 + estimate.save / 2 + Duration::from_secs(6);
-        let taking = layers::take(engine, found, known, request);
-        let image = within(patience, taking).await?;
+        let taking = layers::take(engine, found, known, layers, estimate.most_layers(), request);
+        let image = within(estimate.patience(), taking).await?;
         self.report_taken();
         Ok(Some(image))
     }
@@ -201,8 +209,13 @@ fn plan(found: &EngineImage, known: &KnownLayers, sizes: Option<&[u64]>) -> Tran
 
 /// How long each way takes, roughly.
 struct Estimate {
+    /// A push of the layers that are missing.
     push: Duration,
+    /// A push of all layers.
+    push_all: Duration,
     save: Duration,
+    /// How many layers are missing.
+    missing: usize,
 }
 
 impl Estimate {
@@ -225,19 +238,36 @@ impl Estimate {
         let missing: Vec<u64> =
             sizes.iter().zip(is_missing).filter(|(_, missing)| *missing).map(|(size, _)| *size).collect();
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-        Self::between(found.size, &missing, cores)
+        Self::between(found.size, &sizes, &missing, cores)
+    }
+
+    /// How long a push may take: an engine that remembers less of its layers than expected sends
+    /// more of them, at worst all. It remembers them from then on.
+    fn patience(&self) -> Duration {
+        self.push * 2 + self.save / 2 + Duration::from_secs(6)
+    }
+
+    /// How many layers may come: no more than are missing, where all would take too long.
+    fn most_layers(&self) -> usize {
+        if self.push_all > self.patience() { self.missing } else { usize::MAX }
     }
 
     fn seconds(bytes: u64, rate: u64) -> Duration {
         Duration::from_secs_f64(bytes as f64 / rate as f64)
     }
 
-    fn between(total: u64, missing: &[u64], cores: u64) -> Self {
-        let (all, largest) = (missing.iter().sum(), missing.iter().max().copied().unwrap_or_default());
+    fn between(total: u64, sizes: &[u64], missing: &[u64], cores: u64) -> Self {
         let at_once = cores.min(Self::PUSHED_AT_ONCE);
+        let push = |layers: &[u64]| {
+            let (all, largest) = (layers.iter().sum(), layers.iter().max().copied().unwrap_or_default());
+            Self::seconds(largest, Self::PUSH).max(Self::seconds(all, Self::PUSH * at_once))
+        };
         Self {
-            push: Self::seconds(largest, Self::PUSH).max(Self::seconds(all, Self::PUSH * at_once)),
-            save: Self::seconds(total, Self::SAVE) + Self::seconds(all, Self::COMPRESS * cores),
+            push: push(missing),
+            push_all: push(sizes),
+            save: Self::seconds(total, Self::SAVE)
+                + Self::seconds(missing.iter().sum(), Self::COMPRESS * cores),
+            missing: missing.len(),
         }
     }
 }
@@ -251,10 +281,21 @@ mod tests {
         const MB: u64 = 1_000_000;
         let pushes = |total: u64, missing: &[u64]| {
             let missing: Vec<u64> = missing.iter().map(|size| size * MB).collect();
-            let estimate = Estimate::between(total * MB, &missing, 2);
+            let estimate = Estimate::between(total * MB, &[total * MB], &missing, 2);
             estimate.push < estimate.save
         };
         assert!(pushes(282, &[1]) && pushes(282, &[31, 1]) && pushes(2280, &[100, 100]));
         assert!(!pushes(282, &[126, 101, 14, 31, 1]) && !pushes(2280, &[670]) && !pushes(40, &[31]));
+    }
+
+    #[test]
+    fn an_engine_is_not_waited_for_that_sends_all_of_a_large_image() {
+        const MB: u64 = 1_000_000;
+        let most = |sizes: &[u64]| {
+            let sizes: Vec<u64> = sizes.iter().map(|size| size * MB).collect();
+            Estimate::between(sizes.iter().sum(), &sizes, &[MB], 2).most_layers()
+        };
+        assert_eq!(most(&[126, 101, 14, 31, 1]), usize::MAX);
+        assert_eq!(most(&[1500, 600, 100, 1]), 1);
     }
 }

@@ -9,15 +9,12 @@ use super::early::{Arrival, Arrivals};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::domain::reference::RepositoryUri;
-use crate::domain::transfer::{KnownBy, PlannedLayer, TransferPlan, Way};
+use crate::domain::transfer::{KnownBy, PlannedLayer, SMALL, TransferPlan, Way};
 use crate::image::{BlobSource, Image, Origin};
 use crate::services::registry::{RegistryClient, RegistryError};
 
 /// How many questions are asked at a time.
 const CHECKS: usize = 8;
-
-/// What is smaller and likely new is sent without a question, which takes as long as the bytes.
-const SMALL: u64 = 1 << 20;
 
 /// A blob of the image, and whether it is a layer.
 #[derive(Clone, Debug)]

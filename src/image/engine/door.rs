@@ -20,7 +20,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::domain::digest::{DiffId, Digest};
@@ -53,6 +54,8 @@ struct Lobby {
     /// `/v2/NAME/`
     prefix: Arc<str>,
     received: Arc<Mutex<Received>>,
+    /// How many uploads the engine has begun without asking before whether the blob is here.
+    unasked: Arc<watch::Sender<usize>>,
     reporter: SharedReporter,
 }
 
@@ -67,9 +70,13 @@ pub(super) struct Received {
     last: Option<Descriptor>,
     /// Blobs that have to come, whatever the engine remembers.
     wanted: HashSet<Digest>,
+    /// How many of them the engine has asked for and not begun to send.
+    told_missing: usize,
     /// Where somebody waits for layers, and which those are.
     made: Option<UnboundedSender<GzipLayer>>,
     layers: HashMap<Digest, DiffId>,
+    /// Where somebody waits for whatever comes.
+    arrivals: Option<UnboundedSender<Spooled>>,
     sessions: HashMap<String, Spool>,
     has_knocked: bool,
     bytes: u64,
@@ -88,7 +95,8 @@ impl Door {
         let name = docker::name_for_a_push();
         let repository = format!("{address}/{name}");
         let prefix = format!("/v2/{name}/").into();
-        let lobby = Lobby { prefix, received: Arc::default(), reporter: reporter.clone() };
+        let lobby =
+            Lobby { prefix, received: Arc::default(), unasked: Arc::default(), reporter: reporter.clone() };
         let server = tokio::spawn(listen(listener, lobby.clone()));
         Ok(Self { repository, lobby, server })
     }
@@ -103,6 +111,20 @@ impl Door {
         let mut received = self.lobby.received();
         received.layers = layers;
         received.made = made;
+    }
+
+    /// Hands out each blob as soon as it has come.
+    pub(super) fn arrivals(&self) -> UnboundedReceiver<Spooled> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.lobby.received().arrivals = Some(sender);
+        receiver
+    }
+
+    /// Waits until the engine has begun more uploads than this of which it does not know whether
+    /// the blob is here: so it does with layers whose digests it does not remember.
+    pub(super) async fn begins_unasked_more_than(&self, uploads: usize) {
+        // The sender is in our own hands.
+        let _ = self.lobby.unasked.subscribe().wait_for(|begun| *begun > uploads).await;
     }
 
     /// Lets the engine push, and returns the manifest it ends with.
@@ -132,6 +154,13 @@ impl Door {
     }
 }
 
+impl Received {
+    /// Tells those who wait for what comes that there is no more.
+    pub(super) fn forget_arrivals(&mut self) {
+        self.arrivals = None;
+    }
+}
+
 impl Drop for Door {
     fn drop(&mut self) {
         self.server.abort();
@@ -145,10 +174,13 @@ impl Lobby {
 
     /// The size of a blob that is here, or that somebody else has.
     fn size(&self, digest: Digest) -> Option<u64> {
-        let received = self.received();
+        let mut received = self.received();
         match received.blobs.get(&digest) {
             Some(blob) => Some(blob.size),
-            None if received.wanted.contains(&digest) => None,
+            None if received.wanted.contains(&digest) => {
+                received.told_missing += 1;
+                None
+            }
             // Old engines put it into a manifest, of which nobody reads that.
             None => Some(1),
         }
@@ -228,7 +260,12 @@ fn start(lobby: &Lobby) -> Response {
     let Ok(spool) = Spool::create() else { return answer(StatusCode::INSUFFICIENT_STORAGE, &[]) };
     let session = uuid::Uuid::new_v4().to_string();
     let opened = accepted(lobby, &session, 0);
-    lobby.received().sessions.insert(session, spool);
+    let mut received = lobby.received();
+    received.sessions.insert(session, spool);
+    match received.told_missing.checked_sub(1) {
+        Some(others) => received.told_missing = others,
+        None => lobby.unasked.send_modify(|begun| *begun += 1),
+    }
     opened
 }
 
@@ -275,6 +312,10 @@ fn finish(lobby: &Lobby, session: &str, query: &str) -> Response {
         // Nobody may wait for it.
         let _ = made.send(GzipLayer { diff_id, digest, size, source });
     }
+    if let Some(arrivals) = &received.arrivals {
+        // Nobody may wait for it any more.
+        let _ = arrivals.send(spooled.clone());
+    }
     received.blobs.insert(digest, spooled);
     drop(received);
     created(lobby, &format!("blobs/{digest}"), digest)
@@ -299,4 +340,34 @@ async fn manifest(lobby: &Lobby, request: Request) -> Response {
     received.manifests.insert(digest, bytes);
     drop(received);
     created(lobby, &format!("manifests/{digest}"), digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Silent;
+
+    #[tokio::test]
+    async fn layers_are_counted_that_come_without_a_question() {
+        let reporter: SharedReporter = Arc::new(Silent);
+        let door = Door::open(&reporter).await.unwrap();
+        let configuration = Digest::of(b"{}");
+        door.want([configuration]);
+        let (address, name) = door.repository.split_once('/').unwrap();
+        let (client, url) = (reqwest::Client::new(), format!("http://{address}/v2/{name}/blobs"));
+        let begin = async || {
+            let answer = client.post(format!("{url}/uploads/")).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        };
+        let ask =
+            async |digest: Digest| client.head(format!("{url}/{digest}")).send().await.unwrap().status();
+        // What is not wanted is there, what is wanted comes as told.
+        assert_eq!(ask(Digest::of(b"layer")).await, StatusCode::OK);
+        assert_eq!(ask(configuration).await, StatusCode::NOT_FOUND);
+        begin().await;
+        assert_eq!(*door.lobby.unasked.borrow(), 0);
+        begin().await;
+        assert_eq!(*door.lobby.unasked.borrow(), 1);
+        door.begins_unasked_more_than(0).await;
+    }
 }

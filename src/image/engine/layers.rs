@@ -7,60 +7,131 @@
 //! layer that came the diff ID the configuration names. What comes is compressed again, so that a
 //! layer has the same digest whichever way it took.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::door::{Door, LARGEST_DOCUMENT};
-use crate::domain::digest::Digest;
+use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::{Descriptor, Manifest};
-use crate::image::gzip::Compression;
-use crate::image::known::KnownLayers;
+use crate::domain::transfer::SMALL;
+use crate::image::gzip::{Compression, GzipLayer};
+use crate::image::known::{KnownImages, KnownLayers};
 use crate::image::resolve::Request;
 use crate::image::seal::{self, Stored};
 use crate::image::spool::Spooled;
 use crate::image::{Image, ImageError};
 use crate::services::docker::{DockerEngine, EngineImage};
 
-/// Takes an image from the engine. The error says in words why that did not work; the image can
-/// still be exported then.
+/// Takes an image from the engine, which is given up when it sends more than `most` layers. The
+/// error says in words why that did not work; the image can still be exported then.
 pub(super) async fn take(
     engine: &DockerEngine,
     found: &EngineImage,
-    known: &KnownLayers,
+    known: &KnownImages,
+    layers: &KnownLayers,
+    most: usize,
     request: Request<'_>,
 ) -> Result<Image, String> {
-    let Request { name, architecture, level, reporter, .. } = request;
-    let door = Door::open(reporter).await?;
+    let door = Door::open(request.reporter).await?;
     door.want([found.id]);
-    let (last, ()) = tokio::join!(door.admit(engine, found), engine.remove_leftovers());
-    let last = last?;
-    let mut manifest = manifest(&door, found, &last)?;
-    // Layers that nobody has and that the engine did not send, because it remembers them from
-    // another registry. Now that their digests there are known, it is told that they are missing.
-    let kept = kept(&door, found, known, &manifest);
-    if !kept.is_empty() {
+    let source = Source { door: &door, found, layers, request };
+    let arrivals = door.arrivals();
+    let taking = async {
+        let manifest = async {
+            let manifest = source.push(engine).await;
+            // Nothing comes any more.
+            door.received().forget_arrivals();
+            manifest
+        };
+        tokio::try_join!(manifest, source.compress(arrivals, known.made()))
+    };
+    let (manifest, made) = tokio::select! {
+        taken = taking => taken?,
+        () = door.begins_unasked_more_than(most) => {
+            return Err("the engine does not remember what was pushed or pulled of it".to_owned());
+        }
+    };
+    source.image(&manifest, &made).await
+}
+
+/// An image that is on its way from an engine.
+struct Source<'a> {
+    door: &'a Door,
+    found: &'a EngineImage,
+    layers: &'a KnownLayers,
+    request: Request<'a>,
+}
+
+impl Source<'_> {
+    /// Has pushed what is missing.
+    async fn push(&self, engine: &DockerEngine) -> Result<Manifest, String> {
+        let Self { door, found, .. } = *self;
+        let (last, ()) = tokio::join!(door.admit(engine, found), engine.remove_leftovers());
+        let manifest = manifest(door, found, &last?)?;
+        // Layers that nobody has and that the engine did not send, because it remembers them from
+        // another registry. Now that their digests there are known, it is told that they are missing.
+        let kept = kept(door, found, self.layers, &manifest);
+        if kept.is_empty() {
+            return Ok(manifest);
+        }
         door.want(kept);
         let last = door.admit(engine, found).await?;
-        manifest = self::manifest(&door, found, &last)?;
+        self::manifest(door, found, &last)
     }
-    let received = door.close();
-    let config = received.blobs.get(&found.id).filter(|blob| blob.size <= LARGEST_DOCUMENT);
-    let config_bytes = read(config.ok_or("the engine sent no configuration")?).await?;
-    let say = |error: ImageError| error.to_string();
-    let config = seal::config(name, &config_bytes, architecture).map_err(say)?;
-    let mut stored = Vec::new();
-    for (diff_id, descriptor) in found.diff_ids.iter().zip(&manifest.layers) {
-        let layer = match (known.get(diff_id), received.blobs.get(&descriptor.digest)) {
-            (Some(known), _) => known.clone(),
-            (None, Some(blob)) => {
-                let what = format!("{name} layer {}", diff_id.0.short());
-                seal::convert(&what, Compression::Gzip, &blob.source, level, reporter).await.map_err(say)?
+
+    /// Compresses each layer that comes, while the engine goes on. They are found again by the
+    /// digests they came with.
+    async fn compress(
+        &self,
+        mut arrivals: UnboundedReceiver<Spooled>,
+        made: Option<UnboundedSender<GzipLayer>>,
+    ) -> Result<HashMap<Digest, GzipLayer>, String> {
+        let Request { name, level, reporter, .. } = self.request;
+        let mut layers = HashMap::new();
+        while let Some(blob) = arrivals.recv().await {
+            if blob.digest == self.found.id {
+                continue;
             }
-            (None, None) => return Err(format!("the engine kept layer {} to itself", diff_id.0.short())),
-        };
-        stored.push(Stored::Compressed(layer));
+            let what = format!("{name} layer {}", blob.digest.short());
+            let layer = seal::convert(&what, Compression::Gzip, &blob.source, level, reporter)
+                .await
+                .map_err(|error| error.to_string())?;
+            // What is small goes with the configuration, and without the question that what goes
+            // early is worth.
+            let goes_early = layer.size > SMALL && self.is_missing(&layer.diff_id);
+            if let Some(made) = made.as_ref().filter(|_| goes_early) {
+                // Nobody may wait for it.
+                let _ = made.send(layer.clone());
+            }
+            layers.insert(blob.digest, layer);
+        }
+        Ok(layers)
     }
-    seal::rebuild(name, config_bytes, config, stored, level, reporter).await.map_err(say)
+
+    fn is_missing(&self, diff_id: &DiffId) -> bool {
+        self.found.diff_ids.contains(diff_id) && self.layers.get(diff_id).is_none()
+    }
+
+    /// Puts together what came and what is known.
+    async fn image(&self, manifest: &Manifest, made: &HashMap<Digest, GzipLayer>) -> Result<Image, String> {
+        let Request { name, architecture, level, reporter, .. } = self.request;
+        let config = self.door.received().blobs.get(&self.found.id).cloned();
+        let config = config.filter(|blob| blob.size <= LARGEST_DOCUMENT);
+        let config_bytes = read(&config.ok_or("the engine sent no configuration")?).await?;
+        let say = |error: ImageError| error.to_string();
+        let config = seal::config(name, &config_bytes, architecture).map_err(say)?;
+        let mut stored = Vec::new();
+        for (diff_id, descriptor) in self.found.diff_ids.iter().zip(&manifest.layers) {
+            let layer = self.layers.get(diff_id).or_else(|| made.get(&descriptor.digest));
+            let layer =
+                layer.ok_or_else(|| format!("the engine kept layer {} to itself", diff_id.0.short()))?;
+            stored.push(Stored::Compressed(layer.clone()));
+        }
+        seal::rebuild(name, config_bytes, config, stored, level, reporter).await.map_err(say)
+    }
 }
 
 fn manifest(door: &Door, found: &EngineImage, last: &Descriptor) -> Result<Manifest, String> {
