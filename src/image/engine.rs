@@ -137,8 +137,9 @@ impl Source<'_> {
         if estimate.push >= estimate.save {
             return Ok(None);
         }
-        let taking = layers::take(engine, found, known, layers, estimate.most_layers(), request);
-        let image = within(estimate.patience(), taking).await?;
+        let most = estimate.most_layers(known.pushed_from_here());
+        let taking = layers::take(engine, found, known, layers, most, request);
+        let image = within(estimate.patience(most), taking).await?;
         self.report_taken();
         Ok(Some(image))
     }
@@ -227,6 +228,8 @@ impl Estimate {
     const SAVE: u64 = 115_000_000;
     /// Bytes a second at which an engine pushes what is compressed already, at the very least.
     const SLOWEST_PUSH: u64 = 5_000_000;
+    /// What an engine may be busy with besides.
+    const PATIENCE: Duration = Duration::from_secs(6);
     /// Bytes a second that one core compresses here.
     const COMPRESS: u64 = 70_000_000;
 
@@ -241,15 +244,18 @@ impl Estimate {
         Self::between(found.size, &sizes, &missing, cores)
     }
 
-    /// How long a push may take: an engine that remembers less of its layers than expected sends
-    /// more of them, at worst all. It remembers them from then on.
-    fn patience(&self) -> Duration {
-        self.push * 2 + self.save / 2 + Duration::from_secs(6)
+    /// How many layers may come. An engine that remembers none of them sends them all, compresses
+    /// them for that, and remembers them from then on. Where that takes longer than to save the
+    /// image, it is worth it once, within bounds, on machines that live for more than this run.
+    fn most_layers(&self, machine_stays: bool) -> usize {
+        let bound = if machine_stays { self.save * 3 + Self::PATIENCE } else { self.save };
+        if self.push_all <= bound { usize::MAX } else { self.missing }
     }
 
-    /// How many layers may come: no more than are missing, where all would take too long.
-    fn most_layers(&self) -> usize {
-        if self.push_all > self.patience() { self.missing } else { usize::MAX }
+    /// How long a push of this many layers may take.
+    fn patience(&self, most_layers: usize) -> Duration {
+        let push = if most_layers > self.missing { self.push_all } else { self.push };
+        push * 2 + Self::PATIENCE
     }
 
     fn seconds(bytes: u64, rate: u64) -> Duration {
@@ -289,13 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_is_not_waited_for_that_sends_all_of_a_large_image() {
+    fn an_engine_sends_all_of_an_image_only_where_that_pays() {
         const MB: u64 = 1_000_000;
-        let most = |sizes: &[u64]| {
+        let most = |sizes: &[u64], machine_stays| {
             let sizes: Vec<u64> = sizes.iter().map(|size| size * MB).collect();
-            Estimate::between(sizes.iter().sum(), &sizes, &[MB], 2).most_layers()
+            Estimate::between(sizes.iter().sum(), &sizes, &[MB], 2).most_layers(machine_stays)
         };
-        assert_eq!(most(&[126, 101, 14, 31, 1]), usize::MAX);
-        assert_eq!(most(&[1500, 600, 100, 1]), 1);
+        let (usual, one_large_layer) = ([126, 101, 14, 31, 1], [1500, 100, 1]);
+        assert_eq!((most(&usual, true), most(&usual, false)), (usize::MAX, 1));
+        assert_eq!((most(&one_large_layer, true), most(&one_large_layer, false)), (1, 1));
     }
 }

@@ -19,7 +19,7 @@ use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::{Descriptor, Manifest};
 use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
-use crate::domain::transfer::KnownBy;
+use crate::domain::transfer::{KnownBy, SMALL};
 use crate::services::docker::EngineImage;
 
 /// Images that a registry may have, and their layers by the digest of what is in them.
@@ -33,6 +33,7 @@ pub struct KnownImages {
     published: Option<Arc<dyn Published>>,
     compression: CompressionLevel,
     documents: Option<Arc<dyn Documents>>,
+    pushed_from_here: bool,
 }
 
 /// Reads images that are in some registry, such as those that others build upon.
@@ -99,6 +100,16 @@ impl KnownImages {
 
     pub(super) fn made(&self) -> Option<UnboundedSender<GzipLayer>> {
         self.made.clone()
+    }
+
+    /// Notes that this machine has pushed to the repository lately: it will do so again, and what
+    /// its engine learns is not lost, as it is on machines that live for one run.
+    pub fn note_earlier_push(&mut self) {
+        self.pushed_from_here = true;
+    }
+
+    pub(super) fn pushed_from_here(&self) -> bool {
+        self.pushed_from_here
     }
 
     /// Whether nothing is known.
@@ -255,6 +266,14 @@ impl KnownLayers {
             BlobSource::Registry(blob) => Some(blob.known_by),
             BlobSource::Memory(_) | BlobSource::File(_) => None,
         }
+    }
+
+    /// Whether a layer that was made is to be sent before the image is whole. What is small waits for
+    /// the configuration, where the repository has others of the image: then it is likely new, and
+    /// goes without a question.
+    pub(super) fn sends_early(&self, made: &GzipLayer) -> bool {
+        let is_there = |layer: &DiffId| self.known_by(layer).is_some_and(|by| by != KnownBy::BaseImage);
+        made.size > SMALL || !self.layers.keys().any(is_there)
     }
 
     #[cfg(test)]

@@ -68,6 +68,7 @@ pub(super) async fn remember(cloud: &Cloud, repository: &RepositoryUri, image: &
 
 async fn lately(cloud: &Cloud, known: &mut KnownImages, repository: &RepositoryUri) {
     for digest in cloud.cache().map(|cache| cache.lately(repository)).unwrap_or_default() {
+        known.note_earlier_push();
         add(cloud, known, repository, digest, KnownBy::RecentPush).await;
     }
 }

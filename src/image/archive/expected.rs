@@ -66,7 +66,7 @@ impl Expected {
 
     /// A layer was made.
     pub(super) fn announce(&self, layer: &GzipLayer) {
-        if let Some(made) = &self.made {
+        if let Some(made) = self.made.as_ref().filter(|_| self.known.sends_early(layer)) {
             // Nobody may wait for it.
             let _ = made.send(layer.clone());
         }

@@ -16,7 +16,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use super::door::{Door, LARGEST_DOCUMENT};
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::{Descriptor, Manifest};
-use crate::domain::transfer::SMALL;
 use crate::image::gzip::{Compression, GzipLayer};
 use crate::image::known::{KnownImages, KnownLayers};
 use crate::image::resolve::Request;
@@ -99,9 +98,7 @@ impl Source<'_> {
             let layer = seal::convert(&what, Compression::Gzip, &blob.source, level, reporter)
                 .await
                 .map_err(|error| error.to_string())?;
-            // What is small goes with the configuration, and without the question that what goes
-            // early is worth.
-            let goes_early = layer.size > SMALL && self.is_missing(&layer.diff_id);
+            let goes_early = self.is_missing(&layer.diff_id) && self.layers.sends_early(&layer);
             if let Some(made) = made.as_ref().filter(|_| goes_early) {
                 // Nobody may wait for it.
                 let _ = made.send(layer.clone());
