@@ -120,6 +120,11 @@ impl Door {
         receiver
     }
 
+    /// How many uploads the engine has begun of which it does not know whether the blob is here.
+    pub(super) fn unasked(&self) -> usize {
+        *self.lobby.unasked.borrow()
+    }
+
     /// Waits until the engine has begun more uploads than this of which it does not know whether
     /// the blob is here: so it does with layers whose digests it does not remember.
     pub(super) async fn begins_unasked_more_than(&self, uploads: usize) {
@@ -365,9 +370,9 @@ mod tests {
         assert_eq!(ask(Digest::of(b"layer")).await, StatusCode::OK);
         assert_eq!(ask(configuration).await, StatusCode::NOT_FOUND);
         begin().await;
-        assert_eq!(*door.lobby.unasked.borrow(), 0);
+        assert_eq!(door.unasked(), 0);
         begin().await;
-        assert_eq!(*door.lobby.unasked.borrow(), 1);
+        assert_eq!(door.unasked(), 1);
         door.begins_unasked_more_than(0).await;
     }
 }

@@ -81,23 +81,21 @@ impl Source<'_> {
         self::manifest(door, found, &last)
     }
 
-    /// Compresses each layer that comes, while the engine goes on. They are found again by the
+    /// Compresses each layer that comes, while the engine goes on; unless it sends more than are
+    /// missing, and which those are is only known from the manifest. They are found again by the
     /// digests they came with.
     async fn compress(
         &self,
         mut arrivals: UnboundedReceiver<Spooled>,
         made: Option<UnboundedSender<GzipLayer>>,
     ) -> Result<HashMap<Digest, GzipLayer>, String> {
-        let Request { name, level, reporter, .. } = self.request;
+        let missing = self.found.diff_ids.iter().filter(|diff_id| self.is_missing(diff_id)).count();
         let mut layers = HashMap::new();
         while let Some(blob) = arrivals.recv().await {
-            if blob.digest == self.found.id {
+            if blob.digest == self.found.id || self.door.unasked() > missing {
                 continue;
             }
-            let what = format!("{name} layer {}", blob.digest.short());
-            let layer = seal::convert(&what, Compression::Gzip, &blob.source, level, reporter)
-                .await
-                .map_err(|error| error.to_string())?;
+            let layer = self.compressed(&blob).await?;
             let goes_early = self.is_missing(&layer.diff_id) && self.layers.sends_early(&layer);
             if let Some(made) = made.as_ref().filter(|_| goes_early) {
                 // Nobody may wait for it.
@@ -106,6 +104,13 @@ impl Source<'_> {
             layers.insert(blob.digest, layer);
         }
         Ok(layers)
+    }
+
+    async fn compressed(&self, blob: &Spooled) -> Result<GzipLayer, String> {
+        let Request { name, level, reporter, .. } = self.request;
+        let what = format!("{name} layer {}", blob.digest.short());
+        let layer = seal::convert(&what, Compression::Gzip, &blob.source, level, reporter).await;
+        layer.map_err(|error| error.to_string())
     }
 
     fn is_missing(&self, diff_id: &DiffId) -> bool {
@@ -122,10 +127,15 @@ impl Source<'_> {
         let config = seal::config(name, &config_bytes, architecture).map_err(say)?;
         let mut stored = Vec::new();
         for (diff_id, descriptor) in self.found.diff_ids.iter().zip(&manifest.layers) {
-            let layer = self.layers.get(diff_id).or_else(|| made.get(&descriptor.digest));
-            let layer =
-                layer.ok_or_else(|| format!("the engine kept layer {} to itself", diff_id.0.short()))?;
-            stored.push(Stored::Compressed(layer.clone()));
+            let layer = match self.layers.get(diff_id).or_else(|| made.get(&descriptor.digest)) {
+                Some(layer) => layer.clone(),
+                None => {
+                    let blob = self.door.received().blobs.get(&descriptor.digest).cloned();
+                    let kept = || format!("the engine kept layer {} to itself", diff_id.0.short());
+                    self.compressed(&blob.ok_or_else(kept)?).await?
+                }
+            };
+            stored.push(Stored::Compressed(layer));
         }
         seal::rebuild(name, config_bytes, config, stored, level, reporter).await.map_err(say)
     }
