@@ -64,9 +64,7 @@ pub(super) enum Started {
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        if let Some(tell) = self.endpoint.farewell() {
-            self.process.linger(move || tell("spindown", milliseconds_from_now(LAST_WORDS)));
-        }
+        self.farewell("spindown");
     }
 }
 
@@ -198,7 +196,8 @@ impl Environment {
         let so_often = *self.ready.borrow_and_update();
         let answer = self.endpoint.invoke(invocation(&event, left)).await;
         let outcome = self.outcome(&event, answer, left).await;
-        let duration = begin.elapsed();
+        // The last words of extensions are no part of it.
+        let duration = begin.elapsed().min(left);
         let left = left.saturating_sub(duration);
         let is_alive = !matches!(outcome, Outcome::Over(_));
         let after = if is_alive { self.ready_again(so_often, left).await } else { After::Over };
@@ -228,6 +227,7 @@ impl Environment {
             },
             ended = self.process.ended() => Outcome::Over(words::ended(&event.request_id, &ended.exit)),
             () = tokio::time::sleep(left) => {
+                self.farewell("timeout");
                 self.process.kill().await;
                 let timeout = Duration::from_secs(self.configuration.timeout);
                 Outcome::Over(words::timed_out(&event.request_id, timeout, &now()))
@@ -287,6 +287,13 @@ impl Environment {
             is_error: fault.is_some(),
             payload: result.unwrap_or_else(|fault| fault.document),
             log_tail: self.log.take_tail(),
+        }
+    }
+
+    /// Has extensions that want to know told of the end, and why it comes, before it does.
+    fn farewell(&self, reason: &'static str) {
+        if let Some(tell) = self.endpoint.farewell() {
+            self.process.linger(move || tell(reason, milliseconds_from_now(LAST_WORDS)));
         }
     }
 

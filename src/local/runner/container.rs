@@ -19,8 +19,8 @@ use futures_util::StreamExt as _;
 use tokio::task::JoinHandle;
 
 use super::{
-    BoxFuture, EXTENSIONS, Exit, GivenImage, Launch, Lines, LocalImage, OutputSink, Runner, RunnerError,
-    Running, StartError,
+    BoxFuture, EXTENSIONS, Exit, GivenImage, KEPT_BACK, Launch, Lines, LocalImage, OutputSink, Runner,
+    RunnerError, Running, StartError,
 };
 use crate::domain::digest::Digest;
 use crate::local::store::Store;
@@ -304,7 +304,8 @@ impl RunningContainer {
         names: Vec<String>,
     ) -> Self {
         let environment: Vec<_> = launch.extension_environment().into_iter().map(reachable).collect();
-        let extensions = RunningExtensions::start(&names, &environment, &container, &launch.output);
+        let extensions =
+            RunningExtensions::start(&names, &environment, &KEPT_BACK, &container, &launch.output);
         launch.gate.expect(names);
         let last_line = Arc::new(Mutex::new(String::new()));
         let watched = Arc::new(Watched::default());
@@ -364,7 +365,13 @@ impl Running for RunningContainer {
     }
 
     fn retire(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(self.extensions.all_ended())
+        Box::pin(async {
+            // Killed, the first program of a container would take the extensions along.
+            if let Err(error) = self.container.freeze().await {
+                tracing::debug!(%error, "a function goes on while its extensions end");
+            }
+            self.extensions.all_ended().await;
+        })
     }
 
     fn kill(&mut self) -> BoxFuture<'_, ()> {

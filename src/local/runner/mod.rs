@@ -34,6 +34,16 @@ pub use output::{Lines, OutputSink};
 /// Where an image has its extensions: every executable file is one.
 const EXTENSIONS: &str = "/opt/extensions";
 
+/// What Lambda tells its functions and not their extensions.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
+const KEPT_BACK: [&str; 5] = [
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+    "_HANDLER",
+];
+
 /// The folder of unpacked images, below the store's directory.
 pub(super) const ROOTFS: &str = "rootfs";
 
@@ -88,16 +98,8 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// The variables of an extension: Lambda gives them fewer than the function.
-    /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
+    /// The variables of an extension.
     fn extension_environment(&self) -> Vec<(String, String)> {
-        const KEPT_BACK: [&str; 5] = [
-            "AWS_LAMBDA_LOG_GROUP_NAME",
-            "AWS_LAMBDA_LOG_STREAM_NAME",
-            "LAMBDA_RUNTIME_DIR",
-            "LAMBDA_TASK_ROOT",
-            "_HANDLER",
-        ];
         let theirs = |(name, _): &&(String, String)| !KEPT_BACK.contains(&name.as_str());
         self.environment.iter().filter(theirs).cloned().collect()
     }
@@ -109,8 +111,8 @@ pub trait Running: Send {
     /// handed on.
     fn wait(&mut self) -> BoxFuture<'_, Exit>;
 
-    /// Waits until its extensions have ended, which are told of the end by others as soon as this
-    /// has been called; then it may be killed.
+    /// Stops the function, and waits until its extensions have ended, which are told of the end
+    /// by others as soon as this has been called; then it may be killed.
     fn retire(&mut self) -> BoxFuture<'_, ()>;
 
     /// Ends it and everything it started, and returns when nothing of it is left.

@@ -14,8 +14,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptions, DownloadFromContainerOptionsBuilder,
-    ImportImageOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
-    StartContainerOptions, WaitContainerOptions,
+    ImportImageOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptions, StartContainerOptions, WaitContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -54,8 +54,10 @@ pub struct ContainerRequest {
 pub struct ExecRequest {
     /// The program and its arguments.
     pub arguments: Vec<String>,
-    /// All variables.
+    /// Its variables, besides those of the container.
     pub environment: Vec<(String, String)>,
+    /// Variables of the container that are not for it. Podman leaves it these.
+    pub without: Vec<String>,
 }
 
 /// A program in a container.
@@ -263,7 +265,9 @@ impl Container {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             cmd: Some(request.arguments.clone()),
-            env: Some(variables(&request.environment)),
+            // A name without a value takes the variable away.
+            // <https://github.com/moby/moby/blob/v28.0.0/container/env.go>
+            env: Some([variables(&request.environment), request.without].concat()),
             user: Some(USER.to_owned()),
             working_dir: Some("/".to_owned()),
             ..ExecConfig::default()
@@ -315,6 +319,16 @@ impl Container {
         let change = ContainerUpdateBody { memory: limit, memory_swap: limit, ..Default::default() };
         let updated = self.docker.update_container(&self.id, change).await;
         updated.map_err(|error| broken("limiting the memory of a container".to_owned(), error))
+    }
+
+    /// Stops its own program for good. Others that were started in it go on, as they would not if
+    /// it were killed. It may have ended already.
+    pub async fn freeze(&self) -> Result<(), DockerError> {
+        let options = KillContainerOptionsBuilder::new().signal("SIGSTOP").build();
+        match self.docker.kill_container(&self.id, Some(options)).await {
+            Ok(()) | Err(BollardError::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Err(error) => Err(broken("stopping a program in a container".to_owned(), error)),
+        }
     }
 
     /// Kills and removes it; it may be gone already.

@@ -35,8 +35,8 @@ fn world(sandbox: Sandbox) -> World {
     world
 }
 
-/// They take part in every event and the end; without an engine also before the function starts,
-/// and with no more variables than they should have.
+/// They take part in every event and the end, with no more variables than they should have;
+/// without an engine also before the function starts.
 fn take_part(mut world: World, are_first: bool) {
     let answer = world.answer(&json!({"do": "extension"}));
     assert_eq!(answer["now"], true, "they share `/tmp`: {answer}");
@@ -52,7 +52,7 @@ fn take_part(mut world: World, are_first: bool) {
     for name in ["first", "second"] {
         for line in [
             format!("EXTENSION Name: {name} State: Ready Events: [INVOKE, SHUTDOWN]"),
-            format!("{name} has {} handler", if are_first { "no" } else { "a" }),
+            format!("{name} has no handler"),
             format!("{name} is told of INVOKE {request}"),
             format!("{name} is told of SHUTDOWN spindown"),
         ] {
@@ -60,6 +60,19 @@ fn take_part(mut world: World, are_first: bool) {
         }
     }
     assert!(!log.contains("deeper") && !log.contains("no-program"), "{log}");
+}
+
+/// The end comes also where the function takes too long, which does nothing meanwhile.
+fn time_out(world: &World) {
+    world.project.write("lambdactl.toml", SETTINGS.replace("timeout = 60", "timeout = 1"));
+    world.deploy(&[]);
+    let (code, text) = world.failure(&json!({"do": "sleep"}));
+    assert_eq!(code, "Sandbox.Timedout", "{text}");
+    let log = world.sandbox.run(["logs", "--local", "hello"]).expect(0).stdout;
+    for name in ["first", "second"] {
+        assert_eq!(log.matches(&format!("{name} is told of SHUTDOWN timeout")).count(), 1, "{log}");
+    }
+    assert!(log.contains("Duration: 1000.00 ms"), "their last words are no part of it: {log}");
 }
 
 /// One that ends takes its environment with it.
@@ -99,6 +112,19 @@ fn extensions_take_part_without_an_engine() {
 fn extensions_that_end_without_an_engine_end_the_environment() {
     let Some(world) = without_an_engine() else { return };
     crash(&world);
+}
+
+#[test]
+fn extensions_learn_of_a_time_out_without_an_engine() {
+    let Some(world) = without_an_engine() else { return };
+    time_out(&world);
+}
+
+#[test]
+fn extensions_learn_of_a_time_out_in_a_container() {
+    if needs_docker() {
+        time_out(&world(Sandbox::new()));
+    }
 }
 
 #[test]

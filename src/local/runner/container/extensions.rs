@@ -29,6 +29,7 @@ impl RunningExtensions {
     pub(super) fn start(
         names: &[String],
         environment: &[(String, String)],
+        without: &[&str],
         container: &Container,
         sink: &OutputSink,
     ) -> Self {
@@ -36,7 +37,13 @@ impl RunningExtensions {
         all.running.send_replace(names.len());
         for name in names {
             let (running, ended) = (all.running.clone(), all.ended.clone());
-            let extension = run(name.clone(), environment.to_vec(), container.clone(), sink.clone());
+            let path = format!("{EXTENSIONS}/{name}");
+            let request = ExecRequest {
+                arguments: vec![path],
+                environment: environment.to_vec(),
+                without: without.iter().map(|&name| name.to_owned()).collect(),
+            };
+            let extension = run(name.clone(), request, container.clone(), sink.clone());
             all.tasks.push(tokio::spawn(async move {
                 let exit = extension.await;
                 running.send_modify(|count| *count -= 1);
@@ -73,14 +80,8 @@ impl Drop for RunningExtensions {
     }
 }
 
-async fn run(
-    name: String,
-    environment: Vec<(String, String)>,
-    container: Container,
-    sink: OutputSink,
-) -> Exit {
+async fn run(name: String, request: ExecRequest, container: Container, sink: OutputSink) -> Exit {
     let path = format!("{EXTENSIONS}/{name}");
-    let request = ExecRequest { arguments: vec![path.clone()], environment };
     let of_extension = Exit { extension: Some(name), ..Exit::default() };
     match container.execute(request).await {
         Ok((execution, output)) => {

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{Access, Mode};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, geteuid, setsid, umask};
+use rustix::process::{Pid, Signal, WaitOptions, geteuid, kill_process, setsid, umask};
 use rustix::stdio;
 
 use super::order::{Obstacle, Order, Problem, Program, Report};
@@ -63,11 +63,20 @@ pub(super) fn run() -> Result<(), Problem> {
         Err(obstacle) => say(&Report::NotStarted(obstacle)),
         Ok(function) => {
             say(&running);
+            let mut is_stopped = false;
             loop {
-                if wait(&ids(Some(function), &extensions)) == Event::Abandoned {
-                    return Ok(());
+                let awaited = (!is_stopped).then_some(function);
+                match wait(&ids(awaited, &extensions)) {
+                    Event::Abandoned => return Ok(()),
+                    // Extensions have the last words.
+                    Event::Told => {
+                        is_stopped = true;
+                        let _ended = kill_process(function, Signal::KILL);
+                    }
+                    Event::Children => {}
                 }
-                if let Some((code, signal)) = bury(Some(function), &mut extensions) {
+                let ended = bury(Some(function), &mut extensions);
+                if let Some((code, signal)) = ended.filter(|_| !is_stopped) {
                     say(&Report::Ended { code, signal });
                     return Ok(());
                 }

@@ -151,7 +151,7 @@ async fn listen(
             line = reports.next_line() => line.ok().flatten()?,
             () = start.gate.all_registered(), if is_held => {
                 is_held = false;
-                watched.go().await;
+                watched.say_so().await;
                 report = None;
                 continue;
             }
@@ -186,8 +186,8 @@ impl Watched {
         self.lifeline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the sandbox start the function.
-    async fn go(&self) {
+    /// Lets the sandbox start the function, or, where it has, stop it before its extensions.
+    async fn say_so(&self) {
         let taken = self.lifeline().take();
         if let Some(mut lifeline) = taken {
             let _may_be_gone = lifeline.write_all(b"\n").await;
@@ -296,7 +296,10 @@ impl Running for Sandbox {
 
     fn retire(&mut self) -> BoxFuture<'_, ()> {
         self.watched.is_retiring.store(true, Ordering::Relaxed);
-        Box::pin(async { drop(self.exit().await) })
+        Box::pin(async {
+            self.watched.say_so().await;
+            drop(self.exit().await);
+        })
     }
 
     fn kill(&mut self) -> BoxFuture<'_, ()> {
