@@ -9,6 +9,7 @@ use crate::config::ConfigError;
 use crate::domain::denial::Denial;
 use crate::domain::invocation::FunctionFailure;
 use crate::local::LocalError;
+use crate::local::store;
 use crate::local::trial::TrialError;
 use crate::output::Output;
 use crate::output::report::ErrorReport;
@@ -169,10 +170,11 @@ impl CommandError {
             return ErrorReport { message, code, request_id: request_id.clone(), ..ErrorReport::default() };
         }
         let api = self.api_error();
+        let advice = causes.iter().chain([&message]).find_map(|text| store::advice(text));
         ErrorReport {
             message,
             causes,
-            hints: self.hints(),
+            hints: advice.map_or_else(|| self.hints(), |advice| vec![advice]),
             code: api.and_then(|api| api.code.clone()),
             request_id: api.and_then(|api| api.request_id.clone()),
             function: None,
@@ -298,6 +300,23 @@ mod tests {
         }
         assert_eq!(exit_of(ErrorKind::Refused).code(), 6);
         assert_eq!(exit_of(ErrorKind::Operation).code(), 1);
+    }
+
+    #[test]
+    fn a_local_cloud_without_room_or_rights_is_answered_with_another_place() {
+        let hints = |text: &str| {
+            let source = ApiError { message: text.to_owned(), ..api("ServiceException") };
+            CommandError::from(PipelineError::Api { doing: "read function `hello`".to_owned(), source })
+                .report()
+                .hints
+                .join("\n")
+        };
+        let full = "local cloud: /state/documents/hello.json: No space left on device (os error 28)";
+        assert!(hints(full).contains("`lambdactl local reset`"));
+        let read_only = "local cloud: /state/lock: Read-only file system (os error 30)";
+        assert!(hints(read_only).contains("`--local-dir DIR`"));
+        let engine = "lambdactl's local cloud: functions cannot run in a container: no right to use the Docker Engine at `unix:///var/run/docker.sock`: Permission denied (os error 13)";
+        assert!(!hints(engine).contains("--local-dir"));
     }
 
     #[test]

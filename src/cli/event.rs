@@ -42,9 +42,10 @@ impl EventArguments {
                 hints: vec!["put the data into S3, and send the name of the object".to_owned()],
             });
         }
-        require_json("the event", &payload)?;
+        require_json("the event", &payload, "a text is JSON in double quotes: `--payload '\"text\"'`")?;
         if let Some(text) = &self.client_context {
-            require_json("--client-context", text.as_bytes())?;
+            let example = "give an object, such as `--client-context '{\"custom\":{\"key\":\"value\"}}'`";
+            require_json("--client-context", text.as_bytes(), example)?;
         }
         Ok(payload)
     }
@@ -75,12 +76,12 @@ impl EventArguments {
     }
 }
 
-fn require_json(what: &str, bytes: &[u8]) -> Result<(), CommandError> {
+fn require_json(what: &str, bytes: &[u8], hint: &str) -> Result<(), CommandError> {
     match serde_json::from_slice::<IgnoredAny>(bytes) {
         Ok(_) => Ok(()),
         Err(error) => Err(CommandError::Usage {
             message: format!("{what} is not JSON: {error}"),
-            hints: vec!["a text is JSON in double quotes: `--payload '\"text\"'`".to_owned()],
+            hints: vec![hint.to_owned()],
         }),
     }
 }

@@ -1,4 +1,4 @@
-//! How the local cloud runs functions: options of the commands that can start it for that.
+//! Functions on the command line: how they are named, and how the local cloud runs them.
 
 use clap::Args;
 
@@ -16,6 +16,17 @@ pub(super) struct FunctionArguments {
     /// instead of dummies
     #[arg(long)]
     pub(super) with_credentials: bool,
+}
+
+/// Takes a name or an ARN, also of a version, before AWS answers others with its pattern for them.
+/// <https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html#API_GetFunction_RequestSyntax>
+pub(super) fn named(text: &str) -> Result<String, String> {
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:$".contains(&byte);
+    if text.bytes().all(is_known) && !text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a function's name, of letters, digits, `-` and `_`, or its ARN".to_owned())
+    }
 }
 
 /// The variables credentials are in.

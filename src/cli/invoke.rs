@@ -29,7 +29,7 @@ Examples:
       Take the event from a pipe, and call the version behind an alias, locally")]
 pub(super) struct InvokeArguments {
     /// Name or ARN of the function
-    #[arg(value_name = "FUNCTION")]
+    #[arg(value_name = "FUNCTION", value_parser = super::functions::named)]
     function: String,
 
     #[command(flatten)]

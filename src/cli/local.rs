@@ -121,7 +121,7 @@ pub(super) struct ServeArguments {
 #[derive(Debug, Args)]
 pub(super) struct UrlArguments {
     /// Name or ARN of the function
-    #[arg(value_name = "FUNCTION")]
+    #[arg(value_name = "FUNCTION", value_parser = super::functions::named)]
     function: String,
 }
 

@@ -25,7 +25,7 @@ Examples:
       Show the last hour of a local function, for a script")]
 pub(super) struct LogsArguments {
     /// Name or ARN of the function
-    #[arg(value_name = "FUNCTION")]
+    #[arg(value_name = "FUNCTION", value_parser = super::functions::named)]
     function: String,
 
     /// Go on with new lines until Ctrl-C

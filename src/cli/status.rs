@@ -21,7 +21,8 @@ Examples:
       Show any function, for a script")]
 pub(super) struct StatusArguments {
     /// Name or ARN of the function [default: the one of the configuration]
-    #[arg(value_name = "FUNCTION", env = "LAMBDACTL_FUNCTION", hide_env_values = true)]
+    #[arg(value_name = "FUNCTION", env = "LAMBDACTL_FUNCTION", hide_env_values = true,
+          value_parser = super::functions::named)]
     function: Option<String>,
 }
 

@@ -21,7 +21,7 @@ Examples:
       Wait two minutes at most")]
 pub(super) struct WakeArguments {
     /// Name or ARN of the function
-    #[arg(value_name = "FUNCTION")]
+    #[arg(value_name = "FUNCTION", value_parser = super::functions::named)]
     function: String,
 
     #[command(flatten)]

@@ -39,6 +39,26 @@ pub enum StoreError {
     },
 }
 
+/// What helps where an error's text says that a local cloud, of this process or of another,
+/// cannot keep its state.
+///
+/// Recorded: `local cloud: /home/ada/.local/state/lambdactl/local/lock: Read-only file system (os
+/// error 30)`, `… UNKNOWN: local cloud: No space left on device (os error 28)`.
+pub fn advice(text: &str) -> Option<String> {
+    let (_, why) = text.split_once("local cloud: ")?;
+    let is_any = |codes: &[&str]| codes.iter().any(|code| why.contains(&format!("(os error {code})")));
+    if is_any(&["28", "122"]) {
+        return Some(
+            "make room where the local cloud is kept: `lambdactl local reset` wipes it; or keep it on another disk with `--local-dir DIR`"
+                .to_owned(),
+        );
+    }
+    // Of a file; not of an engine that may not be used.
+    (why.starts_with('/') && is_any(&["13", "1", "30"])).then(|| {
+        "keep the local cloud where you may write: `--local-dir DIR`, or LAMBDACTL_LOCAL_DIR".to_owned()
+    })
+}
+
 impl Store {
     /// Opens the local cloud in `directory`, making it where it does not exist.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, StoreError> {

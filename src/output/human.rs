@@ -10,7 +10,7 @@ use super::plan;
 use super::progress::{Progress, RunningStep};
 use super::style::Style;
 use super::transfer::{Transfer, UnderWay};
-use super::words::{clean, duration, fit, portion};
+use super::words::{broken, clean, duration, fit, portion};
 use crate::domain::plan::Step;
 use crate::domain::size::{ByteSize, count};
 use crate::event::Event;
@@ -52,7 +52,8 @@ impl Human {
             Event::StepFinished { step, outcome, elapsed } => {
                 let elapsed = style.dim(&duration(*elapsed));
                 let mark = style.good("✓");
-                format!("{mark} {:NAMES$}  {}  {elapsed}\n", step.as_str(), clean(outcome))
+                let line = format!("{mark} {:NAMES$}  {}  {elapsed}", step.as_str(), clean(outcome));
+                format!("{}\n", broken(&line, width, NAMES + 4))
             }
             // A whole policy statement may be among the changes; `plan` shows it in full.
             Event::Planned(steps) => plan::block(steps, style, false)
@@ -66,13 +67,15 @@ impl Human {
             Event::FunctionStatus { function, status, elapsed } => {
                 let status = super::words::status(status);
                 let elapsed = style.dim(&format!("after {}", duration(*elapsed)));
-                format!("  {}: {status}  {elapsed}\n", clean(function))
+                let line = format!("  {}: {status}  {elapsed}", clean(function));
+                format!("{}\n", broken(&line, width, 4))
             }
             Event::Retrying { what, attempt, after, because } => {
                 let mark = style.warn("!");
                 let (what, because, after) =
                     (clean(what), clean(because.trim_end_matches('.')), duration(*after));
-                format!("{mark} {what}: attempt {attempt} failed: {because}; again in {after}\n")
+                let line = format!("{mark} {what}: attempt {attempt} failed: {because}; again in {after}");
+                format!("{}\n", broken(&line, width, 2))
             }
             Event::Warning { message, hint } => {
                 let warning = format!("{} {}\n", style.warn("warning:"), clean(message));

@@ -50,6 +50,20 @@ pub fn fit(text: &str, width: usize) -> String {
     console::truncate_str(text, width, "…").into_owned()
 }
 
+/// A line that is broken between words where it is wider than that; what follows is indented.
+pub fn broken(line: &str, width: usize, indent: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in line.split_inclusive(' ') {
+        match lines.last_mut() {
+            Some(last) if console::measure_text_width(&format!("{last}{}", word.trim_end())) <= width => {
+                last.push_str(word);
+            }
+            _ => lines.push(format!("{:indent$}{word}", "")),
+        }
+    }
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
 /// A function's status on one line: `Pending (Creating: The function is being created.)`.
 pub fn status(status: &FunctionStatus) -> String {
     let state = status.state.as_ref().map(ToString::to_string);
@@ -72,6 +86,14 @@ pub fn status(status: &FunctionStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words_and_no_sooner_than_needed() {
+        let line = "✓ image  1 layer sent (935.5 kB), 0 reused  0.0s";
+        assert_eq!(broken(line, 48, 9), line);
+        assert_eq!(broken(line, 47, 9), "✓ image  1 layer sent (935.5 kB), 0 reused\n         0.0s");
+        assert_eq!(broken("a wordthatisverylong", 8, 2), "a\n  wordthatisverylong");
+    }
 
     #[test]
     fn durations_are_short() {

@@ -162,6 +162,20 @@ pub enum PipelineError {
         function: String,
         /// Where it was looked for.
         region: String,
+        /// Whether that was the local cloud.
+        local: bool,
+    },
+    /// There is no such function, or no such version of it.
+    #[error(
+        "function `{function}` has no version or alias `{qualifier}` in region `{region}`, or does not exist"
+    )]
+    QualifierMissing {
+        /// Name or ARN.
+        function: String,
+        /// What was asked for.
+        qualifier: String,
+        /// Where it was looked for.
+        region: String,
     },
     /// Another function of the same command failed, and that ends all of them.
     #[error("function `{0}` was not deployed: another one failed first")]
@@ -291,9 +305,15 @@ impl PipelineError {
                 let program = command.split(' ').next().unwrap_or_default();
                 vec![format!("install `{program}`, or make sure that it is found through PATH")]
             }
+            Self::FunctionMissing { local: true, .. } => vec![
+                "`lambdactl local status` lists the functions of all regions; `lambdactl deploy --local` makes one".to_owned(),
+            ],
             Self::FunctionMissing { .. } => {
                 vec!["check the name, `--region` and `--profile`".to_owned()]
             }
+            Self::QualifierMissing { function, .. } => vec![format!(
+                "leave the qualifier out to call what was deployed last; `lambdactl status {function}` tells whether the function exists"
+            )],
             Self::FunctionFailed { status, function } => {
                 let explained = reason::explain(function, status).map(|explanation| explanation.next);
                 explained.unwrap_or_else(|| vec![format!("`lambdactl status {function}` shows all AWS tells about it")])

@@ -212,10 +212,17 @@ impl Cloud {
 
     fn not_invoked(&self, request: &InvokeRequest, error: ApiError) -> PipelineError {
         let function = &request.function;
-        if error.is("ResourceNotFoundException") && request.qualifier.is_none() {
-            return watch::missing(self, function);
+        match &request.qualifier {
+            _ if !error.is("ResourceNotFoundException") => {
+                PipelineError::api(format!("invoke function `{function}`"))(error)
+            }
+            None => watch::missing(self, function),
+            Some(qualifier) => PipelineError::QualifierMissing {
+                function: function.clone(),
+                qualifier: qualifier.clone(),
+                region: self.region().to_owned(),
+            },
         }
-        PipelineError::api(format!("invoke function `{function}`"))(error)
     }
 
     /// Where a function answers HTTP. One that has no URL yet gets one that asks for no

@@ -162,5 +162,9 @@ impl Watch<'_> {
 
 /// Says that there is no such function.
 pub(super) fn missing(cloud: &Cloud, function: &str) -> PipelineError {
-    PipelineError::FunctionMissing { function: function.to_owned(), region: cloud.region().to_owned() }
+    PipelineError::FunctionMissing {
+        function: function.to_owned(),
+        region: cloud.region().to_owned(),
+        local: cloud.session().is_local(),
+    }
 }

@@ -237,7 +237,7 @@ fn people_see_what_is_done_and_what_is_under_way() {
 }
 
 #[test]
-fn a_narrow_terminal_breaks_no_line() {
+fn a_narrow_terminal_breaks_lines_between_words() {
     insta::assert_snapshot!(human(44, &[950, 4550]));
 }
 

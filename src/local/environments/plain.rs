@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::environment::{milliseconds_from_now, now};
+use super::environment::{INIT_LIMIT, milliseconds_from_now, now};
 use super::process::{Living, Process};
 use super::words;
 use super::{InvokeError, Invoked};
@@ -72,11 +72,11 @@ impl PlainFunction {
         let endpoint = Endpoint::start(identity).await.map_err(InvokeError::Endpoint)?;
         let request_id = uuid::Uuid::new_v4().to_string();
         let variables = variables(&command, endpoint.address());
-        let fault = match process::start(&command.arguments, &variables, output) {
+        let fault = match process::start(&command.arguments, &variables, output.clone()) {
             Err(error) => words::ended(&request_id, &Exit { start_error: Some(error), ..Exit::default() }),
             Ok(running) => {
                 let process = Process::watch(running, &Living::default(), &CancellationToken::new());
-                let answer = answer(&command, &endpoint, &process, &request_id).await;
+                let answer = answer(&command, &endpoint, &process, &output, &request_id).await;
                 process.kill().await;
                 match answer {
                     Ok(payload) => {
@@ -94,6 +94,7 @@ async fn answer(
     command: &PlainCommand,
     endpoint: &Endpoint,
     process: &Process,
+    output: &OutputSink,
     request_id: &str,
 ) -> Result<Bytes, words::Fault> {
     // Nothing is started but the command.
@@ -108,6 +109,8 @@ async fn answer(
         }
         Ok(_) = ready.wait_for(|count| *count > 0) => {}
         ended = process.ended() => return Err(words::ended(request_id, &ended.exit)),
+        // Never ends: there is no telling how long a program may be compiled.
+        () = remind(output) => {}
     }
     let answer = endpoint.invoke(Invocation {
         request_id: request_id.to_owned(),
@@ -129,6 +132,14 @@ async fn answer(
         ended = process.ended() => Err(words::ended(request_id, &ended.exit)),
         () = tokio::time::sleep(command.timeout) => Err(words::timed_out(request_id, command.timeout, &now())),
     }
+}
+
+/// Tells, once, what is waited for: a program that knows nothing of Lambda would never ask.
+async fn remind(output: &OutputSink) {
+    tokio::time::sleep(INIT_LIMIT).await;
+    let text = "lambdactl: still waiting for the program to ask for its event, as a Lambda runtime does at AWS_LAMBDA_RUNTIME_API; Ctrl-C ends it";
+    output.line(text.to_owned()).await;
+    std::future::pending().await
 }
 
 fn variables(command: &PlainCommand, address: std::net::SocketAddr) -> Vec<(String, String)> {

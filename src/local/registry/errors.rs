@@ -1,6 +1,7 @@
 //! What the registry refuses, in the codes of the distribution-spec and the words of ECR.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -54,6 +55,17 @@ impl RegistryError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", error.to_string())
     }
 
+    /// The disk, or the file system, refuses: without room it will again.
+    pub(super) fn file(error: &std::io::Error) -> Self {
+        let text = format!("local cloud: {error}");
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "UNKNOWN", text)
+            }
+            _ => Self::internal(&text),
+        }
+    }
+
     pub(super) fn response(self) -> Response<Body> {
         let body = serde_json::json!({ "errors": [{ "code": self.code, "message": self.message }] });
         let mut response = Response::new(Body::from(format!("{body}\n")));
@@ -67,7 +79,10 @@ impl RegistryError {
 
 impl From<StoreError> for RegistryError {
     fn from(error: StoreError) -> Self {
-        Self::internal(&error)
+        match &error {
+            StoreError::File { source, .. } => Self { message: error.to_string(), ..Self::file(source) },
+            StoreError::Document { .. } => Self::internal(&error),
+        }
     }
 }
 
@@ -75,13 +90,13 @@ impl From<UploadError> for RegistryError {
     fn from(error: UploadError) -> Self {
         let message = error.to_string();
         let (status, code) = match error {
+            UploadError::Store(error) => return error.into(),
             UploadError::NoRepository(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
             UploadError::NotFound { .. } => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
             UploadError::OutOfOrder { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
             UploadError::Empty { .. } | UploadError::PartTooSmall | UploadError::DigestMismatch => {
                 (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID")
             }
-            UploadError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
         };
         Self::new(status, code, message)
     }
@@ -91,13 +106,13 @@ impl From<PutImageError> for RegistryError {
     fn from(error: PutImageError) -> Self {
         let message = error.to_string();
         let (status, code) = match error {
+            PutImageError::Store(error) => return error.into(),
             PutImageError::Invalid => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
             PutImageError::TooLarge => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
             PutImageError::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
             PutImageError::LayersMissing { .. } => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
             PutImageError::ImagesMissing { .. } => (StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN"),
             PutImageError::TagImmutable { .. } => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
-            PutImageError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
         };
         Self::new(status, code, message)
     }
@@ -112,4 +127,19 @@ pub(super) fn challenge(authority: &str) -> Response<Body> {
     headers.extend(HeaderValue::try_from(basic).ok().map(|value| (header::WWW_AUTHENTICATE, value)));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_trouble_that_passes() {
+        let source = std::io::Error::from_raw_os_error(28);
+        let told = RegistryError::from(StoreError::File { path: "/state/blobs".into(), source });
+        assert_eq!(told.status, StatusCode::INSUFFICIENT_STORAGE);
+        assert!(crate::local::store::advice(&told.message).is_some(), "{}", told.message);
+        let source = std::io::Error::from_raw_os_error(5);
+        assert_eq!(RegistryError::file(&source).status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

@@ -106,9 +106,9 @@ fn first_byte(exchange: &Exchange) -> Option<u64> {
 /// Appends the body to the session's file, hashing on the way. Memory stays the same whatever
 /// comes; a body that breaks off takes the session with it.
 async fn receive(mut claim: Claim, body: Body) -> Result<(Claim, u64), RegistryError> {
-    let internal = |error: std::io::Error| RegistryError::internal(&error);
+    let refused = |error: std::io::Error| RegistryError::file(&error);
     let file = tokio::fs::OpenOptions::new().create(true).append(true).open(claim.file()).await;
-    let mut file = BufWriter::with_capacity(256 * 1024, file.map_err(internal)?);
+    let mut file = BufWriter::with_capacity(256 * 1024, file.map_err(refused)?);
     let mut length = 0;
     let mut bytes = body.into_data_stream();
     while let Some(piece) = bytes.next().await {
@@ -119,9 +119,9 @@ async fn receive(mut claim: Claim, body: Body) -> Result<(Claim, u64), RegistryE
             hash.update(&piece);
         }
         length += piece.len() as u64;
-        file.write_all(&piece).await.map_err(internal)?;
+        file.write_all(&piece).await.map_err(refused)?;
     }
-    file.flush().await.map_err(internal)?;
+    file.flush().await.map_err(refused)?;
     Ok((claim, length))
 }
 

@@ -158,7 +158,8 @@ impl Refusal {
             Operation::UploadBlob => self.has_code("BLOB_UPLOAD_UNKNOWN"),
             _ => false,
         };
-        matches!(status, 408 | 429 | 500..=599) || lost
+        // A full disk stays so.
+        (matches!(status, 408 | 429 | 500..=599) && status != 507) || lost
     }
 }
 
@@ -352,7 +353,7 @@ pub(super) mod tests {
         for status in [408, 429, 500, 502, 503, 504] {
             assert!(transient(Operation::UploadBlob, status, ""), "{status}");
         }
-        for status in [400, 401, 403, 404, 405, 413, 416] {
+        for status in [400, 401, 403, 404, 405, 413, 416, 507] {
             assert!(!transient(Operation::UploadBlob, status, "DENIED"), "{status}");
         }
         assert!(transient(Operation::PutManifest, 404, "MANIFEST_BLOB_UNKNOWN"));

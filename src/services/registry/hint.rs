@@ -56,6 +56,7 @@ impl Refusal {
             )),
             413 => Some("the registry does not take blobs this large".to_owned()),
             429 => Some("the registry limits the rate of requests: wait a minute, and run the command again".to_owned()),
+            507 => Some("the registry has no room left: whoever runs it has to make some".to_owned()),
             500..=599 => Some("the registry is in trouble: run the command again later".to_owned()),
             _ => None,
         }

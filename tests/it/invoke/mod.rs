@@ -157,8 +157,26 @@ fn events_that_lambda_would_refuse_are_not_sent() {
     let done = world.sandbox.run(["invoke", "--local", "hello", "--payload", "{no"]).expect(2);
     assert!(done.stderr.contains("the event is not JSON"), "{done}");
     assert_eq!(world.cloud.calls("Invoke"), calls);
-    let done = world.sandbox.run(["invoke", "--local", "nobody", "--payload", "{}"]).expect(1);
-    assert!(done.stderr.contains("`nobody`"), "{done}");
+}
+
+#[test]
+fn a_function_that_cannot_be_found_is_answered_with_what_to_type() {
+    let world = World::new();
+    world.deploy(&[]);
+    let call = |options: &[&str]| {
+        let options = [&["invoke", "--local", "--payload", "{}", "--output", "json"], options].concat();
+        world.sandbox.run(options)
+    };
+    let missing = call(&["nobody"]).expect(1).last_json();
+    assert!(missing["message"].as_str().unwrap().contains("`nobody`"), "{missing}");
+    assert!(missing["hints"][0].as_str().unwrap().contains("lambdactl local status"), "{missing}");
+    let missing = call(&["hello", "--qualifier", "7"]).expect(1).last_json();
+    assert!(missing["message"].as_str().unwrap().contains("no version or alias `7`"), "{missing}");
+    assert!(missing["hints"][0].as_str().unwrap().contains("lambdactl status hello"), "{missing}");
+    let calls = world.cloud.calls("Invoke");
+    let unnamed = call(&["not a name"]).expect(2).last_json();
+    assert!(unnamed["message"].as_str().unwrap().contains("expected a function's name"), "{unnamed}");
+    assert_eq!(world.cloud.calls("Invoke"), calls);
 }
 
 #[test]
