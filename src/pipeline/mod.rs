@@ -8,6 +8,7 @@ mod build;
 mod cache;
 mod check;
 mod cloud;
+mod command;
 mod deploy;
 mod dockerfile;
 pub mod doctor;

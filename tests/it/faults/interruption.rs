@@ -46,12 +46,13 @@ fn while_looking_at_what_is_there() {
 #[test]
 fn while_building() {
     let world = World::new();
-    world.project.configure("[build]\ncommand = [\"sh\", \"-c\", \"echo $$ > started; exec sleep 600\"]");
+    world.project.configure("[build]\ncommand = [\"sh\", \"-c\", \"sleep 600 & echo $! > started; wait\"]");
     interrupt_when(&world, |world| {
         std::fs::read_to_string(world.project.file("started")).is_ok_and(|id| id.ends_with('\n'))
     });
     let build = std::fs::read_to_string(world.project.file("started")).unwrap();
-    wait_for("the end of the build command", Duration::from_secs(10), || {
+    // What the command has started ends with it.
+    wait_for("the end of the build", Duration::from_secs(10), || {
         (!std::path::Path::new("/proc").join(build.trim()).join("exe").exists()).then_some(())
     });
     world.project.configure("");
