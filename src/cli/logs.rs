@@ -50,7 +50,10 @@ impl LogsArguments {
             let summary = self.show(context).await?;
             if summary.events == 0 {
                 let since = humantime::format_duration(self.since);
-                context.output.note(&format!("`{}` has logged nothing in the last {since}", self.function));
+                context.output.note(&format!(
+                    "`{}` has logged nothing in the last {since}; `--since` looks further back",
+                    self.function
+                ));
             }
             context.output.result(&Outcome::Logs { function: self.function, summary });
             Ok(Exit::Done)

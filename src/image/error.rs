@@ -155,6 +155,11 @@ impl ImageError {
                 "`{}` is full: name a directory with more room in `TMPDIR`",
                 directory.display()
             )),
+            Self::Read { what, source }
+                if source.kind() == io::ErrorKind::NotFound && what.ends_with("/index.json") =>
+            {
+                Some("`oci:DIR` takes the directory of an OCI layout, in which `index.json` lies".to_owned())
+            }
             Self::NotFound { available, .. } if !available.is_empty() => {
                 Some(format!("it holds {}", available.join(", ")))
             }

@@ -55,7 +55,10 @@ pub async fn read_at(
 }
 
 fn not_a_layout(name: &str) -> ImageError {
-    ImageError::Unsupported { image: name.to_owned(), problem: "it has no `index.json`".to_owned() }
+    ImageError::Unsupported {
+        image: name.to_owned(),
+        problem: "it has no `index.json`, so it is no OCI layout".to_owned(),
+    }
 }
 
 struct LayoutBlobs {

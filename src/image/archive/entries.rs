@@ -78,8 +78,14 @@ pub(super) fn read(name: &str, input: impl Read, expected: &Expected) -> Result<
     let unreadable = |source| ImageError::Read { what: name.to_owned(), source };
     let mut entries = Entries { name: name.to_owned(), files: HashMap::new(), links: HashMap::new() };
     let mut archive = Archive::new(input);
+    let mut is_empty = true;
     for entry in archive.entries().map_err(unreadable)? {
-        let mut entry = entry.map_err(unreadable)?;
+        let mut entry = match entry {
+            // The complaint quotes the first bytes, which may be anything.
+            Err(error) if is_empty && is_about_content(&error) => return Err(not_an_archive(name)),
+            entry => entry.map_err(unreadable)?,
+        };
+        is_empty = false;
         let path = entry.path().map_err(unreadable)?.into_owned();
         let key = normal(&path);
         match entry.header().entry_type() {
@@ -116,6 +122,21 @@ pub(super) fn read(name: &str, input: impl Read, expected: &Expected) -> Result<
     // What writes into a pipe must not find it closed before it is done.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(unreadable)?;
     Ok(entries)
+}
+
+/// Tells whether a tar archive's reader complains about what it has read; what keeps it from
+/// reading has a kind of its own.
+fn is_about_content(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        && error.raw_os_error().is_none()
+}
+
+fn not_an_archive(name: &str) -> ImageError {
+    ImageError::Unsupported {
+        image: name.to_owned(),
+        problem: "it is no tar archive, as `docker save` or `skopeo copy SOURCE oci-archive:FILE` make one"
+            .to_owned(),
+    }
 }
 
 fn put_aside(

@@ -56,7 +56,13 @@ impl ContainerRunner {
     pub(super) async fn connect(location: &EngineLocation, store: &Store) -> Result<Self, RunnerError> {
         let unavailable = |why: String| RunnerError::Unavailable { runner: "container", why };
         let engine = DockerEngine::connect(location).await.map_err(|error| {
-            unavailable(format!("{error}; start Docker or Podman, or name another engine with DOCKER_HOST"))
+            let way_out = match &error {
+                DockerError::NotPermitted { .. } => {
+                    "join the group that may use it (`sudo usermod -aG docker $USER`), or choose the runner `sandbox`"
+                }
+                _ => "start Docker or Podman, or name another engine with DOCKER_HOST",
+            };
+            unavailable(format!("{error}; {way_out}"))
         })?;
         if !engine.is_local() {
             return Err(unavailable(
