@@ -261,18 +261,23 @@ impl Container {
     /// Starts another program in it, while it runs, and tells how to see its end.
     pub async fn execute(&self, request: ExecRequest) -> Result<(Execution, ContainerOutput), DockerError> {
         let doing = || format!("starting `{}` in a container", request.arguments.join(" "));
-        let config = ExecConfig {
+        let config = |environment| ExecConfig {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             cmd: Some(request.arguments.clone()),
-            // A name without a value takes the variable away.
-            // <https://github.com/moby/moby/blob/v28.0.0/container/env.go>
-            env: Some([variables(&request.environment), request.without].concat()),
+            env: Some(environment),
             user: Some(USER.to_owned()),
             working_dir: Some("/".to_owned()),
             ..ExecConfig::default()
         };
-        let made = self.docker.create_exec(&self.id, config).await;
+        let own = variables(&request.environment);
+        // A name without a value takes the variable away; Podman refuses such a name.
+        // <https://github.com/moby/moby/blob/v28.0.0/container/env.go>
+        let all = [own.as_slice(), &request.without].concat();
+        let mut made = self.docker.create_exec(&self.id, config(all)).await;
+        if let Err(BollardError::DockerResponseServerError { status_code: 400, .. }) = &made {
+            made = self.docker.create_exec(&self.id, config(own)).await;
+        }
         let id = made.map_err(|error| broken(doing(), error))?.id;
         let started = self.docker.start_exec(&id, None::<StartExecOptions>).await;
         let output = match started.map_err(|error| broken(doing(), error))? {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::sandbox::NOWHERE;
 use crate::support::local_server::LocalServer;
+use crate::support::podman::Podman;
 use crate::support::program::{extension, function};
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
@@ -37,7 +38,7 @@ fn world(sandbox: Sandbox) -> World {
 
 /// They take part in every event and the end, with no more variables than they should have;
 /// without an engine also before the function starts.
-fn take_part(mut world: World, are_first: bool) {
+fn take_part(mut world: World, are_first: bool, handler: &str) {
     let answer = world.answer(&json!({"do": "extension"}));
     assert_eq!(answer["now"], true, "they share `/tmp`: {answer}");
     if are_first {
@@ -52,7 +53,7 @@ fn take_part(mut world: World, are_first: bool) {
     for name in ["first", "second"] {
         for line in [
             format!("EXTENSION Name: {name} State: Ready Events: [INVOKE, SHUTDOWN]"),
-            format!("{name} has no handler"),
+            format!("{name} has {handler} handler"),
             format!("{name} is told of INVOKE {request}"),
             format!("{name} is told of SHUTDOWN spindown"),
         ] {
@@ -105,7 +106,7 @@ fn without_an_engine() -> Option<World> {
 #[test]
 fn extensions_take_part_without_an_engine() {
     let Some(world) = without_an_engine() else { return };
-    take_part(world, true);
+    take_part(world, true, "no");
 }
 
 #[test]
@@ -130,8 +131,17 @@ fn extensions_learn_of_a_time_out_in_a_container() {
 #[test]
 fn extensions_take_part_in_a_container() {
     if needs_docker() {
-        take_part(world(Sandbox::new()), false);
+        take_part(world(Sandbox::new()), false, "no");
     }
+}
+
+#[test]
+fn extensions_take_part_in_podman() {
+    let Some(podman) = Podman::start() else { return };
+    let mut sandbox = Sandbox::new();
+    sandbox.set("DOCKER_HOST", podman.location().host.as_deref().unwrap());
+    // Podman can take no variable away.
+    take_part(world(sandbox), false, "a");
 }
 
 #[test]
