@@ -45,7 +45,7 @@ Examples:
       Check what another program writes
   lambdactl check --run
       Start the image too, and see whether it asks for its first event
-  lambdactl check --run --image docker:hello:v1 --memory-size 512 --set-env-vars TABLE=orders
+  lambdactl check --run --image docker:hello:v1 --set-env-vars TABLE=orders
       Start an image that exists, with what it needs
   lambdactl check --allow no-runtime-client
       Turn a rule off; `allow = [\"…\"]` under `[check]` does so for good

@@ -82,7 +82,7 @@ Examples:
   lambdactl local fail hello InvalidImage
       Let the next deployment fail
   lambdactl local fail hello ImageDeleted --now
-      Let the function be what it is when its image was deleted; then deploy it again
+      Make the function what it is when its image was deleted, and deploy again
   lambdactl local fail hello --clear
       Let the next deployment succeed again")]
     Fail(FailArguments),

@@ -61,10 +61,14 @@ use global::GlobalArguments;
     max_term_width = 100,
     after_long_help = "\
 Examples:
-  lambdactl deploy --local               Deploy this directory to the local cloud
-  lambdactl deploy --role hello-role     Deploy this directory to AWS
-  lambdactl plan --stage prod            Show what a deployment to a stage would do
-  lambdactl status hello                 Show what is live
+  lambdactl deploy --local
+      Deploy this directory to the local cloud
+  lambdactl deploy --role hello-role
+      Deploy this directory to AWS
+  lambdactl plan --stage prod
+      Show what a deployment to a stage would do
+  lambdactl status hello
+      Show what is live
 
 Exit codes:
   0    done, also where nothing had to be done

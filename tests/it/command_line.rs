@@ -119,6 +119,20 @@ fn every_help_page_has_examples_that_parse() {
 }
 
 #[test]
+fn what_stands_in_columns_fits_into_a_terminal() {
+    for words in [&[][..], &["invoke"], &["run"]].into_iter().chain(SUBCOMMANDS) {
+        let help = lambdactl(Path::new("."), words).arg("--help").env("COLUMNS", "1000").output().unwrap();
+        let help = text(&help.stdout);
+        let (_, columns) = help.split_once("\nExamples:\n").unwrap();
+        // A command alone may be longer: it is copied as it is.
+        let is_command = |line: &&str| line.starts_with("  lambdactl ") && !line.trim().contains("  ");
+        for line in columns.lines().filter(|line| !is_command(line)) {
+            assert!(line.chars().count() <= 80, "{words:?}: {line}");
+        }
+    }
+}
+
+#[test]
 fn usage_errors_end_with_2_and_help_and_version_with_0() {
     let directory = project(&[("Dockerfile", "FROM scratch")]);
     for (arguments, code) in [
