@@ -108,6 +108,15 @@ impl Participants {
         self.expected.as_ref().is_some_and(|names| names.iter().all(is_there))
     }
 
+    /// Those that are told of the end. One within the function's own process is not, in Lambda
+    /// either: it has stopped by then.
+    fn outlive_the_function(&self) -> impl Iterator<Item = &Extension> {
+        let names = self.expected.as_deref().unwrap_or_default();
+        self.registered
+            .values()
+            .filter(|extension| extension.wants(SHUTDOWN) && names.contains(&extension.name))
+    }
+
     fn is_ready(&self) -> bool {
         self.is_complete() && self.runtime_waits && self.registered.values().all(|extension| extension.waits)
     }
@@ -157,13 +166,13 @@ impl Extensions {
 
     /// Whether anybody wants to know of the end.
     pub(super) fn are_to_be_told(&self) -> bool {
-        self.state().registered.values().any(|extension| extension.wants(SHUTDOWN))
+        self.state().outlive_the_function().next().is_some()
     }
 
     /// Tells of the end.
     pub(super) fn shut_down(&self, reason: &str, deadline: i64) {
         let event = json!({"eventType": SHUTDOWN, "shutdownReason": reason, "deadlineMs": deadline});
-        for extension in self.state().registered.values().filter(|extension| extension.wants(SHUTDOWN)) {
+        for extension in self.state().outlive_the_function() {
             let _busy = extension.events.try_send(event.clone());
         }
     }
@@ -272,4 +281,29 @@ pub(super) async fn no_telemetry() -> Response {
 
 fn unknown() -> Response {
     refused(StatusCode::FORBIDDEN, "Extension.UnknownExtensionIdentifier", "Unknown extension identifier")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extension_within_the_function_is_not_told_of_its_end() {
+        let extensions = Extensions::default();
+        let register = |name: &str| {
+            let (events, receiver) = mpsc::channel(WAITING);
+            let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+            let wants = vec![SHUTDOWN.to_owned()];
+            let extension = Extension { name: name.to_owned(), wants, waits: false, events, receiver };
+            extensions.change(|all| drop(all.registered.insert(name.to_owned(), extension)));
+        };
+        extensions.change(|all| all.expected = Some(vec!["outside".to_owned()]));
+        register("inside");
+        assert!(!extensions.are_to_be_told());
+        register("outside");
+        assert!(extensions.are_to_be_told());
+        extensions.shut_down("timeout", 0);
+        let waiting = |name: &str| extensions.state().registered[name].events.capacity() < WAITING;
+        assert!(waiting("outside") && !waiting("inside"));
+    }
 }
