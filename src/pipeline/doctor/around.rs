@@ -22,8 +22,8 @@ const ROLE: &str = "role";
 
 /// Why nothing can be looked at without a region.
 fn without_region(cloud: &Cloud, checks: &[&'static str]) -> Option<Vec<Diagnosis>> {
-    cloud.session().region().err()?;
-    Some(checks.iter().map(|check| Diagnosis::skipped(check, "not looked at: no region is set")).collect())
+    let why = format!("not looked at: {}", cloud.session().region().err()?);
+    Some(checks.iter().map(|check| Diagnosis::skipped(check, why.clone())).collect())
 }
 
 pub(super) async fn registry_token(cloud: &Cloud) -> Vec<Diagnosis> {

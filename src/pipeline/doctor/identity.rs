@@ -28,8 +28,8 @@ pub(super) fn region(cloud: &Cloud) -> Diagnosis {
 }
 
 pub(super) async fn credentials(cloud: &Cloud) -> Vec<Diagnosis> {
-    if cloud.session().region().is_err() {
-        return vec![Diagnosis::skipped(CREDENTIALS, "not looked at: no region is set")];
+    if let Err(error) = cloud.session().region() {
+        return vec![Diagnosis::skipped(CREDENTIALS, format!("not looked at: {error}"))];
     }
     in_time(CREDENTIALS, async {
         vec![match cloud.sts().caller_identity().await {
@@ -50,8 +50,8 @@ pub(super) async fn credentials(cloud: &Cloud) -> Vec<Diagnosis> {
 }
 
 pub(super) async fn clock(cloud: &Cloud) -> Vec<Diagnosis> {
-    if cloud.session().region().is_err() {
-        return vec![Diagnosis::skipped(CLOCK, "not looked at: no region is set")];
+    if let Err(error) = cloud.session().region() {
+        return vec![Diagnosis::skipped(CLOCK, format!("not looked at: {error}"))];
     }
     in_time(CLOCK, async {
         vec![match cloud.sts().time().await {

@@ -3,6 +3,7 @@
 
 mod connection;
 mod endpoints;
+mod profiles;
 mod retries;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use aws_credential_types::Credentials;
 use super::http::{HttpError, Trust};
 use crate::event::SharedReporter;
 use connection::SdkHttpClient;
+pub use profiles::UnknownProfile;
 pub(super) use retries::RetryEvents;
 
 /// What the user asked for; everything else comes from the SDK's usual places.
@@ -57,6 +59,9 @@ pub enum SessionError {
         /// What is wrong with it.
         why: String,
     },
+    /// A profile is named that no file has.
+    #[error("there is no AWS profile `{}`", .0.name)]
+    UnknownProfile(UnknownProfile),
     /// The connections cannot be set up.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -73,6 +78,7 @@ impl SessionError {
             Self::InvalidEndpoint { .. } => Some(
                 "an endpoint looks like `https://lambda.example.com` or `http://127.0.0.1:4566`".to_owned(),
             ),
+            Self::UnknownProfile(unknown) => Some(unknown.hint()),
             Self::Http(error) => error.hint(),
         }
     }
@@ -85,6 +91,7 @@ pub struct Session {
     region: Option<String>,
     local: bool,
     overridden: bool,
+    unknown_profile: Option<UnknownProfile>,
     trust: Trust,
     reporter: SharedReporter,
 }
@@ -105,15 +112,20 @@ impl Session {
     /// Loads the settings. Nothing is sent: credentials are fetched with the first call.
     ///
     /// # Errors
-    /// An endpoint that is no URL, or roots of trust that cannot be read. A missing region is
-    /// not an error here, because building an image needs none: [`Session::region`] says it.
+    /// An endpoint that is no URL, or roots of trust that cannot be read. A missing region or
+    /// profile is not an error here, because building an image needs none: [`Session::region`]
+    /// says it.
     pub async fn load(options: &SessionOptions, reporter: SharedReporter) -> Result<Self, SessionError> {
         endpoints::check(options)?;
+        let local = options.local_endpoint.is_some();
+        let unknown_profile = match local {
+            true => None,
+            false => profiles::unknown(options.profile.as_deref()).await,
+        };
         let region = match &options.region {
             Some(region) => Some(region.clone()),
             None => region_of_environment(options.profile.as_deref()).await,
         };
-        let local = options.local_endpoint.is_some();
         let trust = Trust::new(&options.extra_roots)?;
         let region = region.or_else(|| local.then(|| LOCAL_REGION.to_owned()));
         // A pinned version keeps the SDK's defaults from changing under our feet.
@@ -134,11 +146,17 @@ impl Session {
         }
         let config = loader.load().await;
         let overridden = config.endpoint_url().is_some() || endpoints::any_in_force(options);
-        Ok(Self { config, region, local, overridden, trust, reporter })
+        Ok(Self { config, region, local, overridden, unknown_profile, trust, reporter })
     }
 
     /// The region everything happens in.
+    ///
+    /// # Errors
+    /// None is set, or a profile is named that does not exist, which may be why.
     pub fn region(&self) -> Result<&str, SessionError> {
+        if let Some(unknown) = &self.unknown_profile {
+            return Err(SessionError::UnknownProfile(unknown.clone()));
+        }
         self.region.as_deref().ok_or(SessionError::NoRegion)
     }
 

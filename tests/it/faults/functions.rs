@@ -154,3 +154,16 @@ fn an_endpoint_is_trusted_by_the_certificates_of_a_file_only() {
     assert!(!trusted.contains("cannot be reached"), "{trusted}");
     assert!(trusted.contains("404") || trusted.contains("function"), "{trusted}");
 }
+
+#[test]
+fn a_profile_that_does_not_exist_is_named_and_only_what_needs_aws_is_refused() {
+    let mut world = World::new();
+    world.sandbox.set("AWS_PROFILE", "nowhere");
+    world.sandbox.set("AWS_REGION", "eu-west-1");
+    let done = world.sandbox.run(["status", "hello"]).expect(2);
+    assert!(done.stderr.contains("there is no AWS profile `nowhere`"), "{done}");
+    assert!(done.stderr.contains("aws configure --profile NAME"), "{done}");
+    // Neither the local cloud nor a build asks for it.
+    world.deploy(&[]);
+    world.sandbox.run(["build", world.project.argument()]).expect(0);
+}
