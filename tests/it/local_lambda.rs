@@ -338,6 +338,8 @@ async fn the_rust_sdk_reads_answers_and_errors() {
         .region(Region::new(REGION))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .endpoint_url(&world.cloud.endpoint)
+        // The SDK's own, as others have it.
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
     let client = aws_sdk_lambda::Client::from_conf(config);
     let create = |uri: String, memory: i32| {
