@@ -19,6 +19,7 @@ use crate::event::Event;
 use crate::image::gzip::{Compression, GzipLayer};
 use crate::image::known::{KnownImages, KnownLayers};
 use crate::image::resolve::{self, Blobs, Found, Request};
+use crate::image::spool::Spooled;
 use crate::image::{Image, ImageError};
 use crate::services::docker::{DockerEngine, EngineImage};
 
@@ -79,8 +80,17 @@ pub(super) async fn take(
     request.reporter.report(Event::TransferPlanned(plan(&manifest, diff_ids, &known_layers)));
     let missing = |layer: &&Descriptor| !blobs.known.contains_key(&layer.digest);
     door.want(manifest.layers.iter().filter(missing).chain([&manifest.config]).map(|blob| blob.digest));
-    let gzip = diff_ids.iter().zip(&manifest.layers).filter(|(_, layer)| is_gzip(layer));
-    door.announce(gzip.map(|(diff_id, layer)| (layer.digest, *diff_id)).collect(), known.made());
+    if let Some(made) = known.made() {
+        let gzip = diff_ids.iter().zip(&manifest.layers).filter(|(_, layer)| is_gzip(layer));
+        let layers: HashMap<Digest, DiffId> = gzip.map(|(diff_id, layer)| (layer.digest, *diff_id)).collect();
+        door.on_arrival(move |blob| {
+            if let Some(diff_id) = layers.get(&blob.digest).copied() {
+                let Spooled { digest, size, source } = blob.clone();
+                // Nobody may wait for it.
+                let _ = made.send(GzipLayer { diff_id, digest, size, source });
+            }
+        });
+    }
     door.admit(engine, found).await?;
     blobs.received = door.close();
     Ok(Taken::Some(resolve::open_manifest(&blobs, &media_type, bytes, request).await?))

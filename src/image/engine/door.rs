@@ -20,14 +20,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::domain::digest::{DiffId, Digest};
+use crate::domain::digest::Digest;
 use crate::domain::manifest::{Descriptor, MediaType};
 use crate::event::{Event, SharedReporter};
-use crate::image::gzip::GzipLayer;
 use crate::image::spool::{Spool, Spooled};
 use crate::services::docker::{self, DockerEngine, EngineImage};
 
@@ -59,6 +57,9 @@ struct Lobby {
     reporter: SharedReporter,
 }
 
+/// Called with a blob; must not ask for what is received, which is locked meanwhile.
+type Tell = Box<dyn Fn(&Spooled) + Send + Sync>;
+
 /// What the engine has sent.
 #[derive(Default)]
 pub(super) struct Received {
@@ -72,11 +73,8 @@ pub(super) struct Received {
     wanted: HashSet<Digest>,
     /// How many of them the engine has asked for and not begun to send.
     told_missing: usize,
-    /// Where somebody waits for layers, and which those are.
-    made: Option<UnboundedSender<GzipLayer>>,
-    layers: HashMap<Digest, DiffId>,
-    /// Where somebody waits for whatever comes.
-    arrivals: Option<UnboundedSender<Spooled>>,
+    /// Told of each blob as soon as it has come.
+    on_arrival: Option<Tell>,
     sessions: HashMap<String, Spool>,
     has_knocked: bool,
     bytes: u64,
@@ -106,18 +104,9 @@ impl Door {
         self.lobby.received().wanted.extend(blobs);
     }
 
-    /// Announces these gzip layers as soon as they come.
-    pub(super) fn announce(&self, layers: HashMap<Digest, DiffId>, made: Option<UnboundedSender<GzipLayer>>) {
-        let mut received = self.lobby.received();
-        received.layers = layers;
-        received.made = made;
-    }
-
-    /// Hands out each blob as soon as it has come.
-    pub(super) fn arrivals(&self) -> UnboundedReceiver<Spooled> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.lobby.received().arrivals = Some(sender);
-        receiver
+    /// Has somebody told of each blob as soon as it has come.
+    pub(super) fn on_arrival(&self, tell: impl Fn(&Spooled) + Send + Sync + 'static) {
+        self.lobby.received().on_arrival = Some(Box::new(tell));
     }
 
     /// How many uploads the engine has begun of which it does not know whether the blob is here.
@@ -160,9 +149,9 @@ impl Door {
 }
 
 impl Received {
-    /// Tells those who wait for what comes that there is no more.
+    /// Tells nobody of what comes any more.
     pub(super) fn forget_arrivals(&mut self) {
-        self.arrivals = None;
+        self.on_arrival = None;
     }
 }
 
@@ -312,14 +301,8 @@ fn finish(lobby: &Lobby, session: &str, query: &str) -> Response {
     }
     let digest = spooled.digest;
     let mut received = lobby.received();
-    if let (Some(diff_id), Some(made)) = (received.layers.get(&digest).copied(), &received.made) {
-        let Spooled { size, source, .. } = spooled.clone();
-        // Nobody may wait for it.
-        let _ = made.send(GzipLayer { diff_id, digest, size, source });
-    }
-    if let Some(arrivals) = &received.arrivals {
-        // Nobody may wait for it any more.
-        let _ = arrivals.send(spooled.clone());
+    if let Some(tell) = &received.on_arrival {
+        tell(&spooled);
     }
     received.blobs.insert(digest, spooled);
     drop(received);

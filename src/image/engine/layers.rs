@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::door::{Door, LARGEST_DOCUMENT};
 use crate::domain::digest::{DiffId, Digest};
@@ -37,7 +37,11 @@ pub(super) async fn take(
     let door = Door::open(request.reporter).await?;
     door.want([found.id]);
     let source = Source { door: &door, found, layers, request };
-    let arrivals = door.arrivals();
+    let (sender, arrivals) = mpsc::unbounded_channel();
+    door.on_arrival(move |blob| {
+        // Nobody may wait for it any more.
+        let _ = sender.send(blob.clone());
+    });
     let taking = async {
         let manifest = async {
             let manifest = source.push(engine).await;
