@@ -32,7 +32,7 @@ pub use image::{GivenImage, LocalImage};
 pub use output::{Lines, OutputSink};
 
 /// Where an image has its extensions: every executable file is one.
-const EXTENSIONS: &str = "/opt/extensions";
+pub(super) const EXTENSIONS: &str = "/opt/extensions";
 
 /// What Lambda tells its functions and not their extensions.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>

@@ -9,11 +9,8 @@ use crate::domain::size::after;
 use crate::local::environments::{
     Environments, FunctionConfiguration, LAST_LINES, Start, StartEnd, StartFailure,
 };
-use crate::local::runner::{Exit, StartError};
+use crate::local::runner::{EXTENSIONS, Exit, StartError};
 use crate::local::runtime_api::{Awaited, FunctionError};
-
-/// Where the extensions of an image are.
-const EXTENSIONS: &str = "/opt/extensions";
 
 /// What a program needs that ends after its work.
 const CLIENT: &str = "start a program that asks for events: one built with Lambda's runtime interface client, \

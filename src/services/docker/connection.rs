@@ -12,6 +12,7 @@ use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use super::description::is_containerd;
 use super::discovery::{Candidate, Endpoint};
 use super::{Builder, DockerError};
+use crate::services::http;
 
 /// How long one request may take until its answer begins. An upload or a build counts whole,
 /// so this is a day; connections that break are noticed anyway.
@@ -32,9 +33,7 @@ pub(super) struct Greeted {
 /// Tries one candidate.
 pub(super) async fn connect(candidate: &Candidate) -> Result<Greeted, DockerError> {
     let fault = |error: &(dyn StdError + 'static)| unreachable_engine(candidate, error);
-    // Whoever links two TLS libraries in has to choose; the AWS SDK uses this one. An error says
-    // that somebody has chosen already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    http::install_crypto_provider();
     let docker = open(&candidate.endpoint, API_DEFAULT_VERSION).map_err(|error| fault(&error))?;
     let greeting = async {
         // An engine looks at all its parts to answer this, which takes longer than all else that is

@@ -415,26 +415,11 @@ fn what_a_killed_check_has_left_is_removed_by_the_next() {
     }
 }
 
-/// A function in Python with AWS's own runtime client.
-const PYTHON: &str = r#"
-[function]
-memory_size = 256
-
-[image]
-base = "oci:base"
-files = [{ from = "PARTS/task", to = "/var/task" }, { from = "app.py", to = "/var/task/app.py" }]
-entry_point = ["/usr/bin/python3", "-m", "awslambdaric"]
-command = ["app.handler"]
-working_directory = "/var/task"
-"#;
-
 #[test]
 fn a_function_in_python_starts_unless_its_module_cannot_be_imported() {
     let Some(parts) = function_parts() else { return };
     let bench = Bench::new("");
-    oci_layout::write_archive(&bench.project.file("base"), architecture(), &parts.join("base.tar.gz"));
-    let task = parts.join("task").display().to_string();
-    bench.project.write("lambdactl.toml", PYTHON.replace("PARTS/task", &task));
+    bench.project.write_python(&parts, "[function]\nmemory_size = 256");
     for runner in runners() {
         bench.project.write("app.py", "print('the module is loaded')\ndef handler(event, context): pass\n");
         let lines = bench.check(0, runner, &[]);

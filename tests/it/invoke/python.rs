@@ -3,11 +3,10 @@
 use serde_json::{Value, json};
 
 use super::sandbox::NOWHERE;
-use crate::support::program::architecture;
 use crate::support::python::function_parts;
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
-use crate::support::{needs_docker, needs_namespaces, oci_layout};
+use crate::support::{needs_docker, needs_namespaces};
 
 const APP: &str = r#"
 import json, logging, os, sys
@@ -32,27 +31,12 @@ def handler(event, context):
     }
 "#;
 
-const SETTINGS: &str = r#"
-[function]
-memory_size = 256
-timeout = 60
-
-[image]
-base = "oci:base"
-files = [{ from = "PARTS/task", to = "/var/task" }, { from = "app.py", to = "/var/task/app.py" }]
-entry_point = ["/usr/bin/python3", "-m", "awslambdaric"]
-command = ["app.handler"]
-working_directory = "/var/task"
-"#;
-
 /// A local cloud with the function `hello`, in Python.
 fn world(sandbox: Sandbox) -> Option<World> {
     let parts = function_parts()?;
     let world = World::in_sandbox(sandbox);
-    oci_layout::write_archive(&world.project.file("base"), architecture(), &parts.join("base.tar.gz"));
     world.project.write("app.py", APP);
-    let task = parts.join("task").display().to_string();
-    world.project.write("lambdactl.toml", SETTINGS.replace("PARTS/task", &task));
+    world.project.write_python(&parts, "[function]\nmemory_size = 256\ntimeout = 60");
     world.deploy(&[]);
     Some(world)
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::program::static_program;
+use super::oci_layout;
+use super::program::{architecture, static_program};
 
 /// A directory that holds a project.
 #[derive(Debug)]
@@ -16,6 +17,16 @@ const ASSEMBLED: &str = r#"
 base = "scratch"
 files = [{ from = "bootstrap", to = "/bootstrap" }, { from = "data", to = "/data" }]
 entry_point = ["/bootstrap"]
+"#;
+
+/// An image with AWS's own runtime client on a Debian with Python.
+const IN_PYTHON: &str = r#"
+[image]
+base = "oci:base"
+files = [{ from = "PARTS/task", to = "/var/task" }, { from = "app.py", to = "/var/task/app.py" }]
+entry_point = ["/usr/bin/python3", "-m", "awslambdaric"]
+command = ["app.handler"]
+working_directory = "/var/task"
 "#;
 
 impl Project {
@@ -47,5 +58,13 @@ impl Project {
     /// Writes `lambdactl.toml`: the settings given, before those of an assembled image.
     pub fn configure(&self, settings: &str) {
         self.write("lambdactl.toml", format!("{settings}\n{ASSEMBLED}"));
+    }
+
+    /// Makes it a function in Python with AWS's own runtime client, made of `parts`; its code is
+    /// `app.py`.
+    pub fn write_python(&self, parts: &Path, settings: &str) {
+        oci_layout::write_archive(&self.file("base"), architecture(), &parts.join("base.tar.gz"));
+        let task = parts.join("task").display().to_string();
+        self.write("lambdactl.toml", format!("{settings}\n{}", IN_PYTHON.replace("PARTS/task", &task)));
     }
 }
