@@ -80,10 +80,12 @@ impl ContainerRunner {
     /// Sees to it that the engine has the image, and returns its name there.
     async fn load(&self, image: &LocalImage) -> Result<String, RunnerError> {
         // One that may come from this very engine need not go there again, nor be known by a
-        // further name, whose removal might take the image along.
+        // further name, whose removal might take the image along. One that is there for somebody
+        // else's start only gets a further name: the last that is removed takes it along.
         if let Some(GivenImage { image, .. }) = &image.given {
             let id = image.manifest.config.digest.to_string();
-            if self.engine.inspect(&id).await.map_err(failed)?.is_some() {
+            let found = self.engine.inspect(&id).await.map_err(failed)?;
+            if found.is_some_and(|found| archive::is_of_others(&found.tags)) {
                 return Ok(id);
             }
         }

@@ -1,7 +1,7 @@
 //! `check --run`: an image is started with a Runtime API of its own until it asks for its first
 //! event, in a sandbox and in a container. Nothing of it is left afterwards.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -40,6 +40,8 @@ impl Bench {
         let sandbox = Sandbox::new();
         let project = Project::assembled(sandbox.path(), "hello");
         std::fs::copy(function(), project.file("bootstrap")).unwrap();
+        // An image of its own: what others have in the engine meanwhile is not this one's.
+        project.write("data", sandbox.path().display().to_string());
         project.configure(settings);
         Self { sandbox, project }
     }
@@ -368,9 +370,8 @@ fn an_image_for_another_machine_is_not_blamed() {
 }
 
 impl Bench {
-    /// Starts a check, and sends it a signal as soon as the function runs. Returns how it ended, and
-    /// the processes there were.
-    fn signalled(&self, runner: &str, name: &str) -> (Finished, Vec<Process>) {
+    /// Begins a check, and waits until the function runs. Returns it, and the processes there are.
+    fn begun(&self, runner: &str) -> (Child, Vec<Process>) {
         let arguments = ["check", "--run", "--runner", runner, self.project.argument()];
         let mut command = self.sandbox.lambdactl(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -381,9 +382,20 @@ impl Bench {
             "sandbox" => Some(processes::below(id)).filter(|below| below.len() >= 3),
             _ => (!self.of_engine(&["ps", "--format", SERVER]).is_empty()).then(Vec::new),
         });
-        signal(id, name);
-        (finish_child(format!("{command:?}"), child), started)
+        (child, started)
     }
+
+    /// Begins a check, and sends it a signal as soon as the function runs. Returns how it ended, and
+    /// the processes there were.
+    fn signalled(&self, runner: &str, name: &str) -> (Finished, Vec<Process>) {
+        let (child, started) = self.begun(runner);
+        (ended_by(name, child), started)
+    }
+}
+
+fn ended_by(signal_name: &str, child: Child) -> Finished {
+    signal(child.id(), signal_name);
+    finish_child(format!("a check that got {signal_name}"), child)
 }
 
 /// A function that never asks for an event.
@@ -400,6 +412,23 @@ fn ctrl_c_ends_what_was_started_and_leaves_nothing() {
         assert!(started.iter().all(|process| !process.is_alive()), "{started:?}");
         bench.leaves_nothing();
     }
+}
+
+#[test]
+fn checks_of_the_same_image_at_the_same_time_do_not_leave_it_to_each_other() {
+    if !needs_docker() {
+        return;
+    }
+    let (one, other) = (Bench::new(SLOW), Bench::new(SLOW));
+    other.project.write("data", std::fs::read(one.project.file("data")).unwrap());
+    let built = one.sandbox.json(0, ["build", one.project.argument()]).pop().unwrap();
+    let (first, _) = one.begun("container");
+    let (second, _) = other.begun("container");
+    for (bench, child) in [(one, first), (other, second)] {
+        ended_by("INT", child).expect(130);
+        bench.leaves_nothing();
+    }
+    assert_eq!(images_of(&built["image_digest"]), Vec::<String>::new());
 }
 
 #[test]

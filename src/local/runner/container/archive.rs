@@ -13,9 +13,18 @@ use crate::local::runner::LocalImage;
 /// What waits between the reader of blobs and the engine.
 const BUFFER: usize = 256 * 1024;
 
+/// How the names of all our images in an engine begin.
+const OURS: &str = "localhost/lambdactl/";
+
 /// Its name in an engine. Podman would complete a shorter one.
 pub(super) fn name(repository: &str, digest: &Digest) -> String {
-    format!("localhost/lambdactl/{repository}:{}", &digest.hex()[..32])
+    format!("{OURS}{repository}:{}", &digest.hex()[..32])
+}
+
+/// Tells whether an image with these names is in an engine for others than us, who may remove it
+/// at any time.
+pub(super) fn is_of_others(names: &[String]) -> bool {
+    names.is_empty() || names.iter().any(|name| !name.starts_with(OURS))
 }
 
 /// The archive, read while it is sent.
