@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{BlobMismatch, TokenError};
 use crate::domain::digest::Digest;
+use crate::domain::reference::RegistryHost;
 
 /// What was being done when something failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,7 +270,11 @@ impl RegistryError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.is_transient(),
-            Self::Unreachable { source, .. } => !source.is_builder() && certificate_error(source).is_none(),
+            Self::Unreachable { url, source, .. } => {
+                let is_lasting =
+                    source.is_builder() || certificate_error(source).is_some() || is_over(url, source);
+                !is_lasting
+            }
             Self::Silent { .. } => true,
             Self::Content { source, .. } => is_transient_read(source),
             Self::Protocol { .. } | Self::Token { .. } | Self::Digest { .. } | Self::Vanished { .. } => false,
@@ -305,6 +310,14 @@ pub(super) fn certificate_error<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> Option<&'a rustls::Error> {
     cause::<rustls::Error>(error).filter(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
+}
+
+/// Tells whether nobody listens on this machine, which does not change while somebody waits.
+fn is_over(url: &str, error: &reqwest::Error) -> bool {
+    let host = reqwest::Url::parse(url).ok().and_then(|url| url.host_str()?.parse::<RegistryHost>().ok());
+    let is_refused =
+        cause::<io::Error>(error).is_some_and(|it| it.kind() == io::ErrorKind::ConnectionRefused);
+    is_refused && host.is_some_and(|host| host.is_loopback())
 }
 
 /// Bytes that come from another registry may come the next time; a broken disk stays broken.
