@@ -121,6 +121,7 @@ fn push(touched: &Touched<'_>, partition: &Partition) -> Value {
         "ecr:BatchCheckLayerAvailability",
         "ecr:BatchGetImage",
         "ecr:CompleteLayerUpload",
+        "ecr:DescribeImages",
         "ecr:DescribeRepositories",
         "ecr:GetDownloadUrlForLayer",
         "ecr:GetRepositoryPolicy",

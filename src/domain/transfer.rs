@@ -29,7 +29,7 @@ pub enum Way {
 pub enum KnownBy {
     /// The image the function runs has it.
     LiveImage,
-    /// An image that was pushed lately from this machine has it.
+    /// An image that was pushed lately has it.
     RecentPush,
     /// The image it was built on has it, which is in the same repository.
     BaseImage,

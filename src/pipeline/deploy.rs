@@ -327,14 +327,14 @@ async fn prepare_push(
         let found = observe::repository(cloud, &spec.repository).await?;
         if let Some(repository) = found.found() {
             // Nobody listens where the image does not come from an engine.
-            let _ = tell.send(repository.uri.clone());
+            let _ = tell.send(repository.clone());
             let _ = allow.send(repository.uri.clone());
         }
         Ok::<_, PipelineError>(found)
     };
     let knowing = async {
         match told.await {
-            Ok(uri) => knowledge::of_repository(cloud, &uri).await.announcing(made),
+            Ok(repository) => knowledge::of_repository(cloud, &repository).await.announcing(made),
             Err(_) => knowledge::nothing(cloud),
         }
     };

@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::image::known::KnownImages;
 use crate::image::registry::from_documents;
 use crate::image::{Image, ImageError};
+use crate::services::ecr::Repository;
 use crate::services::lambda::FoundFunction;
 use crate::services::registry::RegistryClient;
 
@@ -38,10 +39,19 @@ pub(super) async fn of_function(cloud: &Cloud, found: Option<&FoundFunction>) ->
     known
 }
 
-/// What was pushed to a repository lately.
-pub(super) async fn of_repository(cloud: &Cloud, repository: &RepositoryUri) -> KnownImages {
+/// What was pushed to a repository lately: from here, else by whomever.
+pub(super) async fn of_repository(cloud: &Cloud, repository: &Repository) -> KnownImages {
     let mut known = nothing(cloud);
-    lately(cloud, &mut known, repository).await;
+    let uri = &repository.uri;
+    lately(cloud, &mut known, uri).await;
+    if known.is_empty() {
+        match cloud.ecr().newest_image(Some(&repository.account), &uri.name).await {
+            Ok(Some(digest)) => add(cloud, &mut known, uri, digest, KnownBy::RecentPush).await,
+            Ok(None) => {}
+            // Whoever may push need not be allowed to list.
+            Err(error) => tracing::debug!("the images of `{uri}` are not listed: {error}"),
+        }
+    }
     known
 }
 

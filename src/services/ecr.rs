@@ -4,9 +4,13 @@ use std::time::SystemTime;
 
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::config::{Builder, Region};
+use aws_sdk_ecr::primitives::DateTime;
+use aws_sdk_ecr::types::ImageDetail;
 
 use super::api_error::ApiError;
 use super::session::Session;
+use crate::domain::digest::Digest;
+use crate::domain::manifest::MediaType;
 use crate::domain::reference::{RepositoryName, RepositoryUri};
 use crate::domain::secret::Secret;
 
@@ -68,6 +72,30 @@ impl EcrClient {
                 error => Err(error),
             },
         }
+    }
+
+    /// The digest of the image that was pushed last to a repository of `account`, among a thousand
+    /// of its images: ECR lists them in no order. `None` where there is none.
+    pub async fn newest_image(
+        &self,
+        account: Option<&str>,
+        name: &RepositoryName,
+    ) -> Result<Option<Digest>, ApiError> {
+        let request = self
+            .client
+            .describe_images()
+            .set_registry_id(account.map(str::to_owned))
+            .repository_name(name.as_str())
+            .max_results(1000);
+        let found = request.send().await.map_err(|error| ApiError::new(SERVICE, "DescribeImages", &error))?;
+        // An index lists no layers.
+        let is_image = |detail: &&ImageDetail| {
+            let media_type = detail.image_manifest_media_type().map(MediaType::from);
+            matches!(media_type, Some(MediaType::DockerManifest | MediaType::OciManifest))
+        };
+        let images = found.image_details().iter().filter(is_image);
+        let newest = images.max_by_key(|image| image.image_pushed_at().map(DateTime::as_nanos));
+        Ok(newest.and_then(|image| image.image_digest()?.parse().ok()))
     }
 
     /// Makes a repository in the caller's registry.
