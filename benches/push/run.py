@@ -27,7 +27,7 @@ PUSHERS = {
     "docker": "docker tag {image} {target} && docker push -q {target}",
     "skopeo": "skopeo --insecure-policy copy -q --dest-tls-verify=false docker-daemon:{image} docker://{target}",
     "podman": "podman push -q --tls-verify=false {image} docker://{target}",
-    "lambdactl": "{lambdactl} push -q --image docker:{image} --function bench --repository {repository}",
+    "lambdactl": "{lambdactl} push -q --image docker:{image} --function bench --repository {repository} --tag {version}",
 }
 
 
@@ -78,7 +78,9 @@ class Registry:
             self.process.wait()
 
     def requests(self) -> list:
-        return re.findall(r'"(GET|HEAD|POST|PATCH|PUT) /v2/\S* HTTP', self.log.read_text(errors="replace"))
+        """Those of the pushers; what ecr.py asks is not theirs."""
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if "Python-urllib" not in line]
+        return re.findall(r'"(GET|HEAD|POST|PATCH|PUT) /v2/\S* HTTP', "\n".join(lines))
 
     def stored(self) -> int:
         blobs = (self.directory / "store").rglob("data")
@@ -144,6 +146,13 @@ def engine_pid():
     return found[0] if found else None
 
 
+def engine_forgets():
+    """Takes from the engine what it remembers of registries; it reads that anew each time."""
+    root = subprocess.run(["docker", "info", "--format", "{{.DockerRootDir}}"], capture_output=True, text=True)
+    for memory in Path(root.stdout.strip()).glob("image/*/distribution/*/sha256/*"):
+        memory.unlink()
+
+
 def cpu_of(pid) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -165,7 +174,7 @@ class Bench:
         self.ecr = {}
         for link, port in self.ports.items():
             self.ecr[link] = free_port()
-            self.parts.append(start(HERE / "ecr.py", self.ecr[link], f"127.0.0.1:{port}"))
+            self.parts.append(start(HERE / "ecr.py", self.ecr[link], f"127.0.0.1:{port}", f"127.0.0.1:{self.registry.port}"))
 
     def end(self):
         self.registry.stop()
@@ -176,11 +185,13 @@ class Bench:
         image, port = f"{NAME}:{version}", self.ports[link]
         target = f"127.0.0.1:{port}/{repository}:{version}"
         command = PUSHERS[pusher].format(
-            image=image, target=target, repository=repository, lambdactl=self.options.lambdactl, context=context
+            image=image, target=target, repository=repository, version=version, lambdactl=self.options.lambdactl, context=context
         )
         cache = self.directory / "cache"
-        if case == "cold":
+        if case in ("cold", "fresh"):
             shutil.rmtree(cache, ignore_errors=True)
+        if case == "fresh":
+            engine_forgets()
         own = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ecr[link]}", "AWS_REGION": "us-east-1"}
         own |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "XDG_CACHE_HOME": str(cache)}
         os.sync()
@@ -231,7 +242,7 @@ class Bench:
             for pusher in results:
                 if case == "cold":
                     self.registry.empty()
-                elif case == "app":
+                elif case in ("app", "fresh"):
                     # One of its own each time: nobody finds what another has pushed.
                     version += 1
                 results[pusher].append(self.push(pusher, link, case, version, repository[pusher]))
