@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::gzip::{Compression, GzipLayer, LayerWriter};
+use super::layer::DiffIdWriter;
 use super::spool::spool_error;
 use super::work::{Observed, Progress, blocking};
 use super::{BlobSource, Image, ImageError, Layer};
@@ -149,6 +150,23 @@ pub(super) async fn convert(
         // The digest of the source is checked at its end, which a decoder need not reach.
         io::copy(&mut input, &mut io::sink()).map_err(&unreadable)?;
         layer.finish().map_err(spool_error)
+    })
+    .await
+}
+
+/// Reads a layer for the digest of what is in it.
+pub(super) async fn diff_id(
+    what: &str,
+    compression: Compression,
+    source: &BlobSource,
+) -> Result<DiffId, ImageError> {
+    let what = what.to_owned();
+    let unreadable = move |source| ImageError::Read { what: what.clone(), source };
+    let input = SyncIoBridge::new(StreamReader::new(source.open().await.map_err(&unreadable)?));
+    blocking(move |_| {
+        let mut content = DiffIdWriter::new();
+        copy(&mut compression.decoder(input).map_err(&unreadable)?, &mut content, &unreadable)?;
+        Ok(content.finish())
     })
     .await
 }

@@ -4,6 +4,11 @@
 //! The save call streams every layer, a push those the registry asks for, and no other call can
 //! choose. Here every blob counts as there already, but for those that are wanted; the manifests
 //! come in any case. Nothing the engine says is relied on: each blob has the digest of its bytes.
+//!
+//! An engine that does not remember the digests of layers sends those too that are not wanted, and
+//! nobody can tell which is which before it is whole. So no upload is taken much further than the
+//! one that has come least far: a small layer is not held up by large ones, which the engine
+//! compresses no further meanwhile.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
@@ -27,7 +32,7 @@ use crate::domain::digest::Digest;
 use crate::domain::manifest::{Descriptor, MediaType};
 use crate::event::{Event, SharedReporter};
 use crate::image::spool::{Spool, Spooled};
-use crate::services::docker::{self, DockerEngine, EngineImage};
+use crate::services::docker::{self, DockerEngine, EngineImage, PushName};
 
 /// No manifest or configuration of an engine is larger.
 pub(super) const LARGEST_DOCUMENT: u64 = 4 << 20;
@@ -35,6 +40,12 @@ pub(super) const LARGEST_DOCUMENT: u64 = 4 << 20;
 /// When an engine that has not knocked yet counts as one that does not find the way, because its
 /// loopback address is that of another machine. Most notice it themselves, and at once.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many bytes an upload may be ahead of the one that has come least far.
+const AHEAD: u64 = 256 << 10;
+
+/// When an upload that does not move at all holds up the others no longer.
+const STANDSTILL: Duration = Duration::from_millis(200);
 
 type Request = http::Request<Incoming>;
 type Response = http::Response<Empty<Bytes>>;
@@ -54,6 +65,8 @@ struct Lobby {
     received: Arc<Mutex<Received>>,
     /// How many uploads the engine has begun without asking before whether the blob is here.
     unasked: Arc<watch::Sender<usize>>,
+    /// How many bytes have come of each upload that is under way.
+    under_way: Arc<watch::Sender<HashMap<String, u64>>>,
     reporter: SharedReporter,
 }
 
@@ -93,8 +106,13 @@ impl Door {
         let name = docker::name_for_a_push();
         let repository = format!("{address}/{name}");
         let prefix = format!("/v2/{name}/").into();
-        let lobby =
-            Lobby { prefix, received: Arc::default(), unasked: Arc::default(), reporter: reporter.clone() };
+        let lobby = Lobby {
+            prefix,
+            received: Arc::default(),
+            unasked: Arc::default(),
+            under_way: Arc::default(),
+            reporter: reporter.clone(),
+        };
         let server = tokio::spawn(listen(listener, lobby.clone()));
         Ok(Self { repository, lobby, server })
     }
@@ -127,7 +145,20 @@ impl Door {
         engine: &DockerEngine,
         found: &EngineImage,
     ) -> Result<Descriptor, String> {
-        let mut pushing = std::pin::pin!(engine.push(found, &self.repository));
+        let name = self.name(engine, found).await?;
+        let last = self.admit_as(&name).await;
+        name.remove().await;
+        last
+    }
+
+    /// Gives an image a name as which it can be pushed to here.
+    pub(super) async fn name(&self, engine: &DockerEngine, found: &EngineImage) -> Result<PushName, String> {
+        engine.name(found, &self.repository).await.map_err(|error| error.to_string())
+    }
+
+    /// Lets the engine push what is called so, and returns the manifest it ends with.
+    pub(super) async fn admit_as(&self, name: &PushName) -> Result<Descriptor, String> {
+        let mut pushing = std::pin::pin!(name.push());
         let pushed = match tokio::time::timeout(PATIENCE, &mut pushing).await {
             Ok(pushed) => pushed,
             Err(_) if self.lobby.received().has_knocked => pushing.await,
@@ -180,7 +211,25 @@ impl Lobby {
         }
     }
 
-    fn count(&self, bytes: usize) {
+    /// Waits until the other uploads have come as far, or do not move any more.
+    async fn keep_pace(&self, session: &str) {
+        let is_due = |under_way: &HashMap<String, u64>| {
+            let least = under_way.values().min().copied().unwrap_or_default();
+            under_way.get(session).is_none_or(|bytes| *bytes <= least + AHEAD)
+        };
+        let mut under_way = self.under_way.subscribe();
+        while !is_due(&under_way.borrow_and_update()) {
+            // The sender is in our own hands.
+            if tokio::time::timeout(STANDSTILL, under_way.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn count(&self, session: &str, bytes: usize) {
+        self.under_way.send_modify(|under_way| {
+            under_way.entry(session.to_owned()).and_modify(|so_far| *so_far += bytes as u64);
+        });
         let mut received = self.received();
         received.bytes += bytes as u64;
         if received.bytes - received.reported >= super::REPORT_EVERY {
@@ -188,6 +237,20 @@ impl Lobby {
             let bytes = received.bytes;
             self.reporter.report(Event::ImageProgress { activity: "exporting", bytes, total: None });
         }
+    }
+}
+
+/// An upload whose bytes are coming, however that ends.
+struct UnderWay<'a> {
+    lobby: &'a Lobby,
+    session: &'a str,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.lobby.under_way.send_modify(|under_way| {
+            under_way.remove(self.session);
+        });
     }
 }
 
@@ -254,6 +317,9 @@ fn start(lobby: &Lobby) -> Response {
     let Ok(spool) = Spool::create() else { return answer(StatusCode::INSUFFICIENT_STORAGE, &[]) };
     let session = uuid::Uuid::new_v4().to_string();
     let opened = accepted(lobby, &session, 0);
+    lobby.under_way.send_modify(|under_way| {
+        under_way.insert(session.clone(), 0);
+    });
     let mut received = lobby.received();
     received.sessions.insert(session, spool);
     match received.told_missing.checked_sub(1) {
@@ -276,13 +342,15 @@ async fn append(lobby: &Lobby, session: &str, body: Incoming) -> Response {
     let Some(mut spool) = lobby.received().sessions.remove(session) else {
         return answer(StatusCode::NOT_FOUND, &[]);
     };
+    let _under_way = UnderWay { lobby, session };
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let Ok(chunk) = chunk else { return answer(StatusCode::BAD_REQUEST, &[]) };
         if spool.write_all(&chunk).is_err() {
             return answer(StatusCode::INSUFFICIENT_STORAGE, &[]);
         }
-        lobby.count(chunk.len());
+        lobby.count(session, chunk.len());
+        lobby.keep_pace(session).await;
     }
     let taken = accepted(lobby, session, spool.size());
     lobby.received().sessions.insert(session.to_owned(), spool);
@@ -357,5 +425,27 @@ mod tests {
         begin().await;
         assert_eq!(door.unasked(), 1);
         door.begins_unasked_more_than(0).await;
+    }
+
+    #[tokio::test]
+    async fn a_small_upload_is_not_held_up_by_large_ones_and_a_dead_one_holds_up_none() {
+        let reporter: SharedReporter = Arc::new(Silent);
+        let door = Door::open(&reporter).await.unwrap();
+        let lobby = &door.lobby;
+        let at = |bytes: &[(&str, u64)]| {
+            let bytes = bytes.iter().map(|(session, bytes)| ((*session).to_owned(), *bytes)).collect();
+            lobby.under_way.send_replace(bytes);
+        };
+        at(&[("large", 2 * AHEAD), ("small", 10)]);
+        // The one that has come least far goes on at once.
+        tokio::time::timeout(STANDSTILL / 4, lobby.keep_pace("small")).await.unwrap();
+        let waiting = lobby.keep_pace("large");
+        let mut waiting = std::pin::pin!(waiting);
+        assert!(tokio::time::timeout(STANDSTILL / 4, &mut waiting).await.is_err());
+        // Until the other is whole, or far enough.
+        drop(UnderWay { lobby, session: "small" });
+        tokio::time::timeout(STANDSTILL / 4, waiting).await.unwrap();
+        at(&[("large", 2 * AHEAD), ("dead", 0)]);
+        tokio::time::timeout(STANDSTILL * 4, lobby.keep_pace("large")).await.unwrap();
     }
 }

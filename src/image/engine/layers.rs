@@ -7,12 +7,13 @@
 //! layer that came the diff ID the configuration names. What comes is compressed again, so that a
 //! layer has the same digest whichever way it took.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
+use super::Estimate;
 use super::door::{Door, LARGEST_DOCUMENT};
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::{Descriptor, Manifest};
@@ -22,42 +23,60 @@ use crate::image::resolve::Request;
 use crate::image::seal::{self, Stored};
 use crate::image::spool::Spooled;
 use crate::image::{Image, ImageError};
-use crate::services::docker::{DockerEngine, EngineImage};
+use crate::services::docker::{DockerEngine, EngineImage, PushName};
 
-/// Takes an image from the engine, which is given up when it sends more than `most` layers. The
-/// error says in words why that did not work; the image can still be exported then.
+/// Takes an image from the engine. The error says in words why that did not work; the image can
+/// still be exported then.
+///
+/// It ends as soon as the layers that are missing are here, whatever the engine would go on with.
+/// The configuration comes last of all, and after layers that nobody needs where the engine does
+/// not remember their digests: so it is asked for apart.
 pub(super) async fn take(
     engine: &DockerEngine,
     found: &EngineImage,
     known: &KnownImages,
     layers: &KnownLayers,
-    most: usize,
+    estimate: &Estimate,
     request: Request<'_>,
 ) -> Result<Image, String> {
     let door = Door::open(request.reporter).await?;
     door.want([found.id]);
+    let name = door.name(engine, found).await?;
+    let reference = name.reference();
+    let configuration = engine.configuration(&reference, found.id).shared();
     let source = Source { door: &door, found, layers, request };
     let (sender, arrivals) = mpsc::unbounded_channel();
     door.on_arrival(move |blob| {
         // Nobody may wait for it any more.
         let _ = sender.send(blob.clone());
     });
-    let taking = async {
-        let manifest = async {
-            let manifest = source.push(engine).await;
-            // Nothing comes any more.
-            door.received().forget_arrivals();
-            manifest
-        };
-        tokio::try_join!(manifest, source.compress(arrivals, known.made()))
-    };
-    let (manifest, made) = tokio::select! {
-        taken = taking => taken?,
-        () = door.begins_unasked_more_than(most) => {
-            return Err("the engine does not remember what was pushed or pulled of it".to_owned());
+    let pushing = async {
+        let (pushed, ()) = tokio::join!(source.push(&name), engine.remove_leftovers());
+        // Nothing comes any more.
+        door.received().forget_arrivals();
+        match pushed {
+            Ok(()) => std::future::pending().await,
+            Err(why) => why,
         }
     };
-    source.image(&manifest, &made).await
+    let giving_up = async {
+        let remembers = estimate.patience();
+        if tokio::time::timeout(remembers, door.begins_unasked_more_than(estimate.missing)).await.is_err() {
+            return format!("it took longer than {} s", remembers.as_secs());
+        }
+        let knows_configuration = configuration.clone().await.is_ok();
+        if let Some(patience) = estimate.patience_for_all(knows_configuration, known.pushed_from_here()) {
+            tokio::time::sleep(patience).await;
+        }
+        "the engine does not remember what was pushed or pulled of it".to_owned()
+    };
+    let taken = tokio::select! {
+        taken = source.take(arrivals, configuration.clone(), known.made()) => taken,
+        why = pushing => Err(why),
+        why = giving_up => Err(why),
+    };
+    name.remove().await;
+    source.image(taken?).await
 }
 
 /// An image that is on its way from an engine.
@@ -68,79 +87,105 @@ struct Source<'a> {
     request: Request<'a>,
 }
 
+/// What has come of an image.
+#[derive(Default)]
+struct Taken {
+    config: Option<Bytes>,
+    layers: HashMap<DiffId, GzipLayer>,
+}
+
 impl Source<'_> {
     /// Has pushed what is missing.
-    async fn push(&self, engine: &DockerEngine) -> Result<Manifest, String> {
+    async fn push(&self, name: &PushName) -> Result<(), String> {
         let Self { door, found, .. } = *self;
-        let (last, ()) = tokio::join!(door.admit(engine, found), engine.remove_leftovers());
-        let manifest = manifest(door, found, &last?)?;
+        let manifest = manifest(door, found, &door.admit_as(name).await?)?;
         // Layers that nobody has and that the engine did not send, because it remembers them from
         // another registry. Now that their digests there are known, it is told that they are missing.
         let kept = kept(door, found, self.layers, &manifest);
-        if kept.is_empty() {
-            return Ok(manifest);
+        if !kept.is_empty() {
+            door.want(kept);
+            door.admit_as(name).await?;
         }
-        door.want(kept);
-        let last = door.admit(engine, found).await?;
-        self::manifest(door, found, &last)
+        Ok(())
     }
 
-    /// Compresses each layer that comes, while the engine goes on; unless it sends more than are
-    /// missing, and which those are is only known from the manifest. They are found again by the
-    /// digests they came with.
-    async fn compress(
+    /// Takes what comes, and compresses each layer while the engine goes on, until nothing is
+    /// missing or nothing comes any more.
+    async fn take(
         &self,
         mut arrivals: UnboundedReceiver<Spooled>,
+        configuration: impl Future<Output = Result<Bytes, String>>,
         made: Option<UnboundedSender<GzipLayer>>,
-    ) -> Result<HashMap<Digest, GzipLayer>, String> {
-        let missing = self.found.diff_ids.iter().filter(|diff_id| self.is_missing(diff_id)).count();
-        let mut layers = HashMap::new();
-        while let Some(blob) = arrivals.recv().await {
-            if blob.digest == self.found.id || self.door.unasked() > missing {
+    ) -> Result<Taken, String> {
+        let missing: HashSet<DiffId> = self
+            .found
+            .diff_ids
+            .iter()
+            .copied()
+            .filter(|diff_id| self.layers.get(diff_id).is_none())
+            .collect();
+        let mut taken = Taken::default();
+        let mut configuration = std::pin::pin!(configuration.fuse());
+        while taken.config.is_none() || taken.layers.len() < missing.len() {
+            let blob = tokio::select! {
+                told = &mut configuration, if taken.config.is_none() => {
+                    // Else it comes last.
+                    taken.config = told.ok();
+                    continue;
+                }
+                blob = arrivals.recv() => blob,
+            };
+            let Some(blob) = blob else { return Ok(taken) };
+            if blob.digest == self.found.id {
+                taken.config = Some(read(&blob).await?);
+                continue;
+            }
+            // Where it sends more than what is missing, only its content tells which this is.
+            let is_needed =
+                self.door.unasked() <= missing.len() || missing.contains(&self.diff_id(&blob).await?);
+            if !is_needed {
                 continue;
             }
             let layer = self.compressed(&blob).await?;
-            let goes_early = self.is_missing(&layer.diff_id) && self.layers.sends_early(&layer);
+            let goes_early = missing.contains(&layer.diff_id) && self.layers.sends_early(&layer);
             if let Some(made) = made.as_ref().filter(|_| goes_early) {
                 // Nobody may wait for it.
                 let _ = made.send(layer.clone());
             }
-            layers.insert(blob.digest, layer);
+            if missing.contains(&layer.diff_id) {
+                taken.layers.insert(layer.diff_id, layer);
+            }
         }
-        Ok(layers)
+        Ok(taken)
+    }
+
+    async fn diff_id(&self, blob: &Spooled) -> Result<DiffId, String> {
+        let diff_id = seal::diff_id(&self.what(blob), Compression::Gzip, &blob.source).await;
+        diff_id.map_err(|error| error.to_string())
     }
 
     async fn compressed(&self, blob: &Spooled) -> Result<GzipLayer, String> {
-        let Request { name, level, reporter, .. } = self.request;
-        let what = format!("{name} layer {}", blob.digest.short());
-        let layer = seal::convert(&what, Compression::Gzip, &blob.source, level, reporter).await;
+        let Request { level, reporter, .. } = self.request;
+        let layer = seal::convert(&self.what(blob), Compression::Gzip, &blob.source, level, reporter).await;
         layer.map_err(|error| error.to_string())
     }
 
-    fn is_missing(&self, diff_id: &DiffId) -> bool {
-        self.found.diff_ids.contains(diff_id) && self.layers.get(diff_id).is_none()
+    fn what(&self, blob: &Spooled) -> String {
+        format!("{} layer {}", self.request.name, blob.digest.short())
     }
 
     /// Puts together what came and what is known.
-    async fn image(&self, manifest: &Manifest, made: &HashMap<Digest, GzipLayer>) -> Result<Image, String> {
+    async fn image(&self, taken: Taken) -> Result<Image, String> {
         let Request { name, architecture, level, reporter, .. } = self.request;
-        let config = self.door.received().blobs.get(&self.found.id).cloned();
-        let config = config.filter(|blob| blob.size <= LARGEST_DOCUMENT);
-        let config_bytes = read(&config.ok_or("the engine sent no configuration")?).await?;
+        let config_bytes = taken.config.ok_or("the engine sent no configuration")?;
         let say = |error: ImageError| error.to_string();
         let config = seal::config(name, &config_bytes, architecture).map_err(say)?;
-        let mut stored = Vec::new();
-        for (diff_id, descriptor) in self.found.diff_ids.iter().zip(&manifest.layers) {
-            let layer = match self.layers.get(diff_id).or_else(|| made.get(&descriptor.digest)) {
-                Some(layer) => layer.clone(),
-                None => {
-                    let blob = self.door.received().blobs.get(&descriptor.digest).cloned();
-                    let kept = || format!("the engine kept layer {} to itself", diff_id.0.short());
-                    self.compressed(&blob.ok_or_else(kept)?).await?
-                }
-            };
-            stored.push(Stored::Compressed(layer));
-        }
+        let layer = |diff_id: &DiffId| {
+            let layer = self.layers.get(diff_id).or_else(|| taken.layers.get(diff_id));
+            let kept = || format!("the engine kept layer {} to itself", diff_id.0.short());
+            layer.cloned().map(Stored::Compressed).ok_or_else(kept)
+        };
+        let stored = self.found.diff_ids.iter().map(layer).collect::<Result<_, _>>()?;
         seal::rebuild(name, config_bytes, config, stored, level, reporter).await.map_err(say)
     }
 }
@@ -165,6 +210,9 @@ fn kept(door: &Door, found: &EngineImage, known: &KnownLayers, manifest: &Manife
 
 /// Reads a small blob.
 pub(super) async fn read(blob: &Spooled) -> Result<Bytes, String> {
+    if blob.size > LARGEST_DOCUMENT {
+        return Err(format!("its document {} is too large", blob.digest.short()));
+    }
     let stream = blob.source.open().await.map_err(|error| error.to_string())?;
     let chunks: Vec<Bytes> = stream.try_collect().await.map_err(|error| error.to_string())?;
     Ok(chunks.concat().into())

@@ -4,6 +4,7 @@
 
 mod bases;
 mod build;
+mod configuration;
 mod connection;
 mod container;
 mod context;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use self::connection::Greeted;
+use self::discovery::Endpoint;
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::platform::{Architecture, Platform};
 use crate::domain::reference::{ImageReference, RegistryHost};
@@ -39,7 +41,7 @@ pub use description::{BINFMT_MISC, EngineDescription, emulates};
 pub use error::DockerError;
 pub use failure::BuildFailure;
 pub use files::ImageFiles;
-pub use push::name_for_a_push;
+pub use push::{PushName, name_for_a_push};
 
 /// Where to look for an engine: what the environment says, read once by `cli`.
 #[derive(Clone, Debug, Default)]
@@ -148,8 +150,7 @@ pub struct DockerEngine {
     docker: Docker,
     builder: Builder,
     is_near: bool,
-    is_local: bool,
-    address: String,
+    endpoint: Endpoint,
 }
 
 /// The two builders engines have.
@@ -173,9 +174,7 @@ impl DockerEngine {
             match connection::connect(candidate).await {
                 Ok(Greeted { docker, builder, is_docker }) => {
                     let is_near = candidate.is_here() && is_docker;
-                    let is_local = candidate.endpoint.is_socket();
-                    let address = candidate.endpoint.to_string();
-                    return Ok(Self { docker, builder, is_near, is_local, address });
+                    return Ok(Self { docker, builder, is_near, endpoint: candidate.endpoint.clone() });
                 }
                 Err(error) => first_error = first_error.or(Some(error)),
             }
@@ -233,9 +232,15 @@ impl DockerEngine {
         export::layer_sizes(&self.docker, image).await
     }
 
-    /// Pushes an image to a repository on this machine, as which it is not known afterwards.
-    pub async fn push(&self, image: &EngineImage, repository: &str) -> Result<(), DockerError> {
-        push::push(&self.docker, image, repository).await
+    /// Gives an image a name in a repository on this machine, as which it can be pushed.
+    pub async fn name(&self, image: &EngineImage, repository: &str) -> Result<PushName, DockerError> {
+        push::name(&self.docker, image, repository).await
+    }
+
+    /// The configuration of the image that is called `name` and has this ID, byte for byte. The
+    /// error says in words why the engine did not tell it.
+    pub async fn configuration(&self, name: &str, id: Digest) -> Result<Bytes, String> {
+        configuration::read(&self.endpoint, name, id).await
     }
 
     /// Removes the names under which runs that were killed had it push images to this machine.
@@ -255,12 +260,12 @@ impl DockerEngine {
 
     /// What kind of engine it is.
     pub async fn describe(&self) -> Result<EngineDescription, DockerError> {
-        description::describe(&self.docker, self.builder, &self.address).await
+        description::describe(&self.docker, self.builder, &self.endpoint.to_string()).await
     }
 
     /// Tells whether the engine is reached through a socket of this machine.
     pub fn is_local(&self) -> bool {
-        self.is_local
+        self.endpoint.is_socket()
     }
 
     /// Loads an image from an archive that names it `name`.

@@ -35,18 +35,18 @@ pub fn name_for_a_push() -> String {
     format!("{NAME}{}", uuid::Uuid::new_v4().simple())
 }
 
-/// Pushes `image` to `repository`, such as `127.0.0.1:5000/name`.
-pub(super) async fn push(docker: &Docker, image: &EngineImage, repository: &str) -> Result<(), DockerError> {
-    let failed = |error| broken(format!("having image `{}` pushed", image.id.short()), error);
-    tag(docker, &image.id.to_string(), repository, TAG).await.map_err(failed)?;
+/// Gives an image a name in `repository`, such as `127.0.0.1:5000/name`, as which it can be pushed.
+pub(super) async fn name(
+    docker: &Docker,
+    image: &EngineImage,
+    repository: &str,
+) -> Result<PushName, DockerError> {
+    let doing = format!("having image `{}` pushed", image.id.short());
+    if let Err(error) = tag(docker, &image.id.to_string(), repository, TAG).await {
+        return Err(broken(doing, error));
+    }
     let name = Name { repository: repository.to_owned(), is_last: image.tags.is_empty() };
-    let name = Going { docker: docker.clone(), name: Some(name) };
-    let options = PushImageOptionsBuilder::new().tag(TAG).build();
-    // Some engines demand credentials even where none are needed.
-    let pushing = docker.push_image(repository, Some(options), Some(DockerCredentials::default()));
-    let pushed = pushing.try_for_each(|_| std::future::ready(Ok(()))).await;
-    name.remove().await;
-    pushed.map_err(failed)
+    Ok(PushName { docker: docker.clone(), doing, name: Some(name) })
 }
 
 /// Removes the names that runs of lambdactl have left behind which were killed: those of
@@ -81,27 +81,53 @@ async fn tag(docker: &Docker, image: &str, repository: &str, tag: &str) -> Resul
 }
 
 /// A name an image was pushed under.
+#[derive(Debug)]
 struct Name {
     repository: String,
     /// Whether the image may have no other.
     is_last: bool,
 }
 
-/// A name that goes, also where nobody waits for the push to end.
-struct Going {
+impl Name {
+    fn reference(&self) -> String {
+        format!("{}:{TAG}", self.repository)
+    }
+}
+
+/// The name of an image that is pushed. It goes, also where nobody waits for that.
+#[derive(Debug)]
+pub struct PushName {
     docker: Docker,
+    /// What goes on, for errors.
+    doing: String,
     name: Option<Name>,
 }
 
-impl Going {
-    async fn remove(mut self) {
+impl PushName {
+    /// The name as engines know it.
+    pub fn reference(&self) -> String {
+        self.name.as_ref().map(Name::reference).unwrap_or_default()
+    }
+
+    /// Pushes the image under this name. Dropping the future ends the push.
+    pub async fn push(&self) -> Result<(), DockerError> {
+        let repository = self.name.as_ref().map(|name| name.repository.as_str()).unwrap_or_default();
+        let options = PushImageOptionsBuilder::new().tag(TAG).build();
+        // Some engines demand credentials even where none are needed.
+        let pushing = self.docker.push_image(repository, Some(options), Some(DockerCredentials::default()));
+        let pushed = pushing.try_for_each(|_| std::future::ready(Ok(()))).await;
+        pushed.map_err(|error| broken(self.doing.clone(), error))
+    }
+
+    /// Removes it now.
+    pub async fn remove(mut self) {
         if let Some(name) = self.name.take() {
             remove(&self.docker, &name).await;
         }
     }
 }
 
-impl Drop for Going {
+impl Drop for PushName {
     fn drop(&mut self) {
         let Some(name) = self.name.take() else { return };
         let docker = self.docker.clone();
@@ -119,7 +145,7 @@ async fn remove(docker: &Docker, name: &Name) {
         }
         // The images it stands on are somebody else's cache.
         let options = RemoveImageOptionsBuilder::new().noprune(true).build();
-        docker.remove_image(&format!("{}:{TAG}", name.repository), Some(options), None).await
+        docker.remove_image(&name.reference(), Some(options), None).await
     };
     if let Err(error) = removing.await {
         tracing::debug!("the name `{}` stays in the engine: {error}", name.repository);

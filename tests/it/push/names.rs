@@ -3,12 +3,21 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use lambdactl::domain::digest::Digest;
 use lambdactl::event::{SharedReporter, Silent};
-use lambdactl::services::docker::{DockerEngine, name_for_a_push};
+use lambdactl::services::docker::{DockerEngine, DockerError, EngineImage, name_for_a_push};
 
 use crate::support::docker::{context, context_in, engine, request};
 use crate::support::engines::{Engine, containerd, usual};
 use crate::support::registry::{DockerRegistry, skopeo};
+
+/// Pushes an image under a name of its own.
+async fn push(engine: &DockerEngine, image: &EngineImage, repository: &str) -> Result<(), DockerError> {
+    let name = engine.name(image, repository).await.unwrap();
+    let pushed = name.push().await;
+    name.remove().await;
+    pushed
+}
 
 #[tokio::test]
 async fn an_image_without_a_name_is_still_there_after_it_was_pushed() {
@@ -21,7 +30,7 @@ async fn an_image_without_a_name_is_still_there_after_it_was_pushed() {
     assert!(found.tags.is_empty(), "{found:?}");
     let registry = DockerRegistry::plain();
     let repository = format!("{}/hello", registry.host());
-    engine.push(&found, &repository).await.unwrap();
+    push(&engine, &found, &repository).await.unwrap();
     // An engine deletes an image with its last name.
     let after = engine.inspect(&id.to_string()).await.unwrap().expect("the image is still there");
     assert!(!after.tags.iter().any(|tag| tag.starts_with(&repository)), "{after:?}");
@@ -30,9 +39,26 @@ async fn an_image_without_a_name_is_still_there_after_it_was_pushed() {
 
     // Nor is a name left where the push fails.
     drop(registry);
-    engine.push(&found, &repository).await.unwrap_err();
+    push(&engine, &found, &repository).await.unwrap_err();
     let after = engine.inspect(&id.to_string()).await.unwrap().expect("the image is still there");
     assert!(!after.tags.iter().any(|tag| tag.starts_with(&repository)), "{after:?}");
+}
+
+#[tokio::test]
+async fn an_engine_tells_the_configuration_of_an_image_byte_for_byte() {
+    let Some(location) = engine() else { return };
+    let engine = DockerEngine::connect(&location).await.unwrap();
+    let directory = context("FROM scratch\nCOPY tool /tool\n", &[]);
+    let reporter: SharedReporter = Arc::new(Silent);
+    let id = engine.build(&request(directory.path(), &[]), &reporter).await.unwrap();
+    let found = engine.inspect(&id.to_string()).await.unwrap().unwrap();
+    let name = engine.name(&found, &format!("127.0.0.1:1/{}", name_for_a_push())).await.unwrap();
+    let told = engine.configuration(&name.reference(), found.id).await.unwrap();
+    assert_eq!(Digest::of(&told), id);
+    // Of another image it is not taken, and of none there is none.
+    engine.configuration(&name.reference(), Digest::of(b"another")).await.unwrap_err();
+    engine.configuration("127.0.0.1:1/lambdactl-none:image", found.id).await.unwrap_err();
+    name.remove().await;
 }
 
 #[tokio::test]
@@ -54,7 +80,7 @@ async fn images_without_names_are_still_there_after_they_were_pushed_at_the_same
         }
         let pushes = images.iter().enumerate().map(|(number, (_, image))| {
             let (engine, repository) = (&engine, format!("{}/hello{number}", registry.host()));
-            async move { engine.push(image, &repository).await.unwrap() }
+            async move { push(engine, image, &repository).await.unwrap() }
         });
         futures_util::future::join_all(pushes).await;
         for (_, image) in &images {

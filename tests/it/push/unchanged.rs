@@ -30,6 +30,11 @@ fn push(world: &World, image: &EngineImage) -> Value {
     world.sandbox.json(0, ["push", "--local", "--function", "hello", "--image", &source]).pop().unwrap()
 }
 
+/// Forgets what earlier runs have learned.
+fn forget(world: &World) {
+    std::fs::remove_dir_all(world.sandbox.path().join("home/.cache/lambdactl")).unwrap();
+}
+
 fn deploy(world: &World, image: &EngineImage) -> Value {
     let source = format!("docker:{}", image.0);
     world.sandbox.json(0, ["deploy", "--local", "--function", "hello", "--image", &source]).pop().unwrap()
@@ -60,7 +65,7 @@ fn an_image_that_was_pushed_before_costs_one_request_and_no_export() {
     assert!(told.expect(0).stderr.contains("nothing is exported"));
 
     // Without what was remembered, the same comes out.
-    std::fs::remove_dir_all(world.sandbox.path().join("home/.cache/lambdactl")).unwrap();
+    forget(&world);
     assert_eq!(push(&world, &image)["image_digest"], first["image_digest"]);
 }
 
@@ -73,7 +78,7 @@ fn a_machine_that_knows_nothing_reads_the_layers_off_the_live_image() {
     let before = build(&world, "before", &[("dependencies", "large and old"), ("code", "old")]);
     let first = deploy(&world, &before);
     assert_eq!(first["layers_uploaded"], 3, "{first}");
-    std::fs::remove_dir_all(world.sandbox.path().join("home/.cache/lambdactl")).unwrap();
+    forget(&world);
     let mark = world.cloud.log().len();
     let same = deploy(&world, &before);
     assert_eq!(same["action"], "unchanged", "{same}");
@@ -142,6 +147,35 @@ fn only_missing_layers_leave_the_engine_and_get_the_digest_they_have_by_the_othe
     let whole = ["push", "--local", "--function", "other", "--image", &source];
     let whole = world.sandbox.json(0, whole).pop().unwrap();
     assert_eq!(whole["layers_uploaded"], 4, "{whole}");
+    let digest = whole["image_digest"].as_str().unwrap();
+    assert!(told.stdout.trim_end().ends_with(digest), "{digest} {told}");
+}
+
+#[test]
+fn an_engine_that_never_pushed_sends_what_is_missing_and_is_stopped_then() {
+    if !needs_docker() {
+        return;
+    }
+    let world = World::new();
+    let large: String = (0..1_000_000_u64).map(|number| format!("{:x} ", number * number + 1)).collect();
+    let layers = |code| [("dependencies", large.as_str()), ("more", &large[1..]), ("code", code)];
+    let before = build(&world, "never", &layers("old"));
+    push(&world, &before);
+    // Neither remembers anything: the engine would have to compress all of the image, and whoever
+    // pushes reads what is there off the image that was pushed last.
+    forget(&world);
+    let after = build(&world, "never-after", &layers("new"));
+    let source = format!("docker:{}", after.0);
+    let told = ["push", "-v", "--local", "--function", "hello", "--image", &source];
+    let told = world.sandbox.run(told).expect(0);
+    assert!(told.stderr.contains("only what is missing was taken from the engine"), "{told}");
+    assert!(told.stderr.contains("already there, in an image that was pushed lately"), "{told}");
+    let names = ["image", "inspect", "--format", "{{json .RepoTags}}", &after.0];
+    let names = Command::new("docker").args(names).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&names.stdout).trim(), format!("[\"{}\"]", after.0));
+
+    let whole = ["push", "--local", "--function", "other", "--image", &source];
+    let whole = world.sandbox.json(0, whole).pop().unwrap();
     let digest = whole["image_digest"].as_str().unwrap();
     assert!(told.stdout.trim_end().ends_with(digest), "{digest} {told}");
 }
