@@ -29,6 +29,8 @@ pub(super) enum Shelf {
     Contents,
     /// What checks came to, by everything they depend on.
     Checks,
+    /// Digests of layers, by the state of their files.
+    Files,
 }
 
 impl Shelf {
@@ -36,7 +38,7 @@ impl Shelf {
     fn most(self) -> usize {
         match self {
             Self::Contents => 200,
-            Self::Checks => 1000,
+            Self::Checks | Self::Files => 1000,
         }
     }
 }
@@ -94,6 +96,7 @@ impl Cache {
         self.directory.join(match shelf {
             Shelf::Contents => "contents",
             Shelf::Checks => "checks",
+            Shelf::Files => "files",
         })
     }
 

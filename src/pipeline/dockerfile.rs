@@ -2,23 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::cache::Cache;
+use super::cache::{Cache, Shelf};
 use super::cloud::Cloud;
 use super::error::PipelineError;
 use super::published;
+use crate::domain::digest::Digest;
 use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::spec::{BuilderChoice, DockerfileSpec};
 use crate::event::Event;
-use crate::image::append::{self, Images, Stopped};
+use crate::image::append::{self, Images, Memory, Stopped};
 use crate::image::known::KnownImages;
 use crate::image::{self, Image, ImageError};
 use crate::services::docker::{BuildRequest, DockerEngine};
+
+impl Memory for Cache {
+    fn get(&self, key: &Digest) -> Option<Vec<u8>> {
+        Self::get(self, Shelf::Files, key)
+    }
+
+    fn put(&self, key: &Digest, content: &[u8]) {
+        Self::put(self, Shelf::Files, key, content);
+    }
+}
 
 /// How long a registry may take to answer for an image that the engine has.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -124,6 +135,10 @@ impl<F: Future<Output = KnownImages> + Send> Images for Sources<'_, F> {
 
     fn memory(&self) -> Option<PathBuf> {
         self.cloud.cache().map(Cache::lists)
+    }
+
+    fn memo(&self) -> Option<Arc<dyn Memory>> {
+        self.cloud.cache().map(|cache| Arc::new(cache.clone()) as Arc<dyn Memory>)
     }
 
     async fn engine(&self, request: &BuildRequest) -> Option<(DockerEngine, BuildRequest)> {

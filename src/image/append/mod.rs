@@ -15,6 +15,7 @@ mod engine;
 mod glob;
 mod layer;
 mod listing;
+mod memo;
 mod plan;
 mod stage;
 mod start;
@@ -26,6 +27,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::content::Content;
+pub use self::memo::Memory;
+use self::memo::{Memo, State};
 use self::plan::Plan;
 use self::stage::Surroundings;
 use self::start::Starts;
@@ -87,6 +90,9 @@ pub trait Images: Sync {
 
     /// A directory for what is worth remembering of base images; it may be lost at any time.
     fn memory(&self) -> Option<PathBuf>;
+
+    /// Where digests of layers are remembered by the state of their files.
+    fn memo(&self) -> Option<Arc<dyn Memory>>;
 
     /// An engine, where one may be used and there is one, and the request with what its builder
     /// needs to pull.
@@ -159,7 +165,8 @@ pub async fn build(
     let (finished, known): (Result<Finished, Stopped>, _) = tokio::join!(finished, knowing);
     let made = async {
         let finished = Arc::new(finished?);
-        let layers = layers(&finished, &known, epoch, reporter).await?;
+        let memo = Memo::new(images.memo());
+        let layers = layers(&finished, &known, memo, epoch, reporter).await?;
         let mut image = finished.image(&layers, epoch)?;
         known.find(&mut image.layers).await;
         Ok(image)
@@ -169,21 +176,39 @@ pub async fn build(
 }
 
 /// Makes the layers. Those that a registry is known to have are recognised by what is in them,
-/// and not compressed.
+/// and not compressed; where `memo` knows that, not even read.
 async fn layers(
     finished: &Arc<Finished>,
     known: &KnownImages,
+    memo: Memo,
     epoch: u64,
     reporter: &SharedReporter,
 ) -> Result<Vec<GzipLayer>, ImageError> {
     let there = if known.is_empty() {
         Vec::new()
     } else {
-        let (finished, reporter) = (finished.clone(), reporter.clone());
+        let (finished, memo, reporter) = (finished.clone(), memo.clone(), reporter.clone());
         let diff_ids = blocking(move |stop| {
-            let size = finished.layers().map(layer::size).sum();
+            let seen: Vec<_> = finished
+                .layers()
+                .map(|nodes| {
+                    let state = memo.state(nodes, epoch);
+                    let diff_id = memo.recall(state.as_ref());
+                    (nodes, state, diff_id)
+                })
+                .collect();
+            let unknown = seen.iter().filter(|(_, _, diff_id)| diff_id.is_none());
+            let size = unknown.map(|(nodes, ..)| layer::size(nodes)).sum();
             let mut progress = Progress::new("reading", Some(size), &reporter);
-            finished.layers().map(|nodes| layer::diff_id(nodes, epoch, &mut progress, &stop)).collect()
+            let diff_id = |(nodes, state, diff_id): (_, Option<State>, _)| {
+                if let Some(diff_id) = diff_id {
+                    return Ok(diff_id);
+                }
+                let diff_id = layer::diff_id(nodes, epoch, &mut progress, &stop)?;
+                memo.keep(state.as_ref(), diff_id);
+                Ok(diff_id)
+            };
+            seen.into_iter().map(diff_id).collect()
         });
         let diff_ids: Vec<DiffId> = diff_ids.await?;
         let known = known.layers(&diff_ids).await;
@@ -199,7 +224,9 @@ async fn layers(
         let layers = finished.layers().zip(there()).map(|(nodes, there)| match there {
             Some(layer) => Ok(layer),
             None => {
+                let state = memo.state(nodes, epoch);
                 let layer = layer::write(nodes, epoch, level, &mut progress, &stop)?;
+                memo.keep(state.as_ref(), layer.diff_id);
                 if let Some(made) = made.as_ref().filter(|_| layer.size > SMALL) {
                     // Whoever sends layers early may have given up.
                     let _ = made.send(layer.clone());

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use lambdactl::domain::platform::Architecture;
 use lambdactl::domain::reference::{ImageReference, RegistryHost};
 use lambdactl::event::{SharedReporter, Silent};
-use lambdactl::image::append::{self, Images, Stopped};
+use lambdactl::image::append::{self, Images, Memory, Stopped};
 use lambdactl::image::known::KnownImages;
 use lambdactl::image::{self, Image, ImageError, registry};
 use lambdactl::services::docker::{BuildRequest, DockerEngine};
@@ -75,6 +75,10 @@ impl Images for Bases {
 
     fn memory(&self) -> Option<PathBuf> {
         self.memory.clone()
+    }
+
+    fn memo(&self) -> Option<Arc<dyn Memory>> {
+        None
     }
 
     async fn engine(&self, request: &BuildRequest) -> Option<(DockerEngine, BuildRequest)> {
