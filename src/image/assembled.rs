@@ -29,6 +29,24 @@ pub async fn assemble(
     assemble_at(spec, base, architecture, known, 0, reporter).await
 }
 
+/// The same as [`assemble`], where the base is still being read, and it is still being found out
+/// what is known: nothing waits for what it does not need.
+pub async fn assemble_on<E: From<ImageError>>(
+    spec: &AssembledSpec,
+    base: impl Future<Output = Result<Option<Image>, E>>,
+    architecture: Option<Architecture>,
+    knowing: impl Future<Output = KnownImages>,
+    reporter: &SharedReporter,
+) -> Result<Image, E> {
+    let making = async {
+        let known = knowing.await;
+        let files = layer(spec, &known, 0, reporter).await?;
+        Ok((files, known))
+    };
+    let (base, (files, known)) = tokio::try_join!(base, making)?;
+    Ok(put_together(spec, base, files, architecture, &known, 0, reporter).await?)
+}
+
 /// Assembles an image whose every time is `epoch`, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
 /// <https://reproducible-builds.org/docs/source-date-epoch/>
 pub async fn assemble_at(
@@ -39,10 +57,22 @@ pub async fn assemble_at(
     epoch: u64,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
+    let files = layer(spec, known, epoch, reporter).await?;
+    put_together(spec, base, files, architecture, known, epoch, reporter).await
+}
+
+async fn put_together(
+    spec: &AssembledSpec,
+    base: Option<Image>,
+    files: Option<FileLayer>,
+    architecture: Option<Architecture>,
+    known: &KnownImages,
+    epoch: u64,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
     if base.is_some() {
         warn_about_links(spec, reporter);
     }
-    let files = layer(spec, known, epoch, reporter).await?;
     if files.is_none() && base.is_none() {
         return Err(ImageError::Empty);
     }

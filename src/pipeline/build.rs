@@ -66,8 +66,8 @@ async fn make(
     match &spec.image {
         ImageSpec::Dockerfile(spec) => dockerfile::build(cloud, spec, architecture, knowing).await,
         ImageSpec::Assembled(assembled) => {
-            let (base, known) = tokio::join!(base(cloud, assembled, architecture, level), knowing);
-            Ok(image::assembled::assemble(assembled, base?, architecture, &known, reporter).await?)
+            let base = base(cloud, assembled, architecture, level);
+            image::assembled::assemble_on(assembled, base, architecture, knowing, reporter).await
         }
         ImageSpec::Existing(ImageSource::Engine(name)) => {
             let (engine, known) = tokio::join!(DockerEngine::connect(cloud.engine()), knowing);

@@ -89,6 +89,9 @@ impl RegistryClient {
             return Ok(None);
         }
         self.follow(&mut exchange, &response)?;
+        // The connection is free as soon as others get their turn; else another one is opened.
+        drop(response);
+        tokio::task::yield_now().await;
         append_digest(&mut exchange.url, descriptor);
         exchange.operation = Operation::UploadBlob;
         exchange.method = Method::PUT;
