@@ -56,6 +56,8 @@ pub enum Event {
         digest: Digest,
         /// Its size in bytes.
         size: u64,
+        /// Bytes of it that were sent while it was being made and had no digest.
+        sent: u64,
     },
     /// Bytes of a blob were sent.
     BlobProgress {

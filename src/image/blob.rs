@@ -16,7 +16,7 @@ use crate::domain::transfer::KnownBy;
 use crate::services::registry::{BlobContent, ByteStream, RegistryClient, verified};
 
 /// How much of a file is read at a time: all that a transfer holds in memory, times two.
-const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK: usize = 256 << 10;
 
 /// Where the bytes of a blob are.
 #[derive(Clone, Debug)]
@@ -68,8 +68,8 @@ pub struct RegistryBlob {
 
 impl BlobSource {
     /// The first `length` bytes of a file that nobody else can change.
-    pub fn private_file(file: File, length: u64) -> Self {
-        let file = Arc::new(file);
+    pub fn private_file(file: impl Into<Arc<File>>, length: u64) -> Self {
+        let file = file.into();
         Self::File(FileBlob { file, offset: 0, length, digest: None, origin: Origin::Stored, files: None })
     }
 
@@ -181,7 +181,7 @@ impl FileBlob {
     }
 }
 
-fn read_chunk(file: &File, position: u64, length: usize) -> io::Result<Bytes> {
+pub(super) fn read_chunk(file: &File, position: u64, length: usize) -> io::Result<Bytes> {
     let mut buffer = vec![0; length];
     let mut filled = 0;
     while filled < length {
@@ -204,6 +204,18 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Resu
 #[cfg(windows)]
 pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, position)
+}
+
+/// Writes without moving the file's position.
+#[cfg(unix)]
+pub(super) fn write_at(file: &File, bytes: &[u8], position: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, bytes, position)
+}
+
+/// Writes at a position that is given with each call.
+#[cfg(windows)]
+pub(super) fn write_at(file: &File, bytes: &[u8], position: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_write(file, bytes, position)
 }
 
 #[cfg(test)]

@@ -93,7 +93,8 @@ pub async fn read(
             Err(why) => source.report_export(&why),
         }
     }
-    source.export(Expected::new(&found.diff_ids, layers).announcing(known.made())).await
+    let expected = Expected::new(&found.diff_ids, layers);
+    source.export(expected.announcing(known.made()).announcing_early(known.begun())).await
 }
 
 fn is_there(name: &str) -> Event {

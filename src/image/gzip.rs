@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::check::Scan;
 use super::deflate::{self, BLOCK, Block, Pending};
+use super::growing::{GrowingLayer, Growth};
 use super::spool::Spool;
 use super::{BlobSource, Origin};
 use crate::domain::compression::CompressionLevel;
@@ -67,6 +68,8 @@ pub struct LayerWriter {
     /// Looks at what goes by, so that a check need not read the layer again; `None` where it is
     /// no tar archive.
     scan: Option<Scan>,
+    /// Tells whoever reads the compressed bytes already.
+    growth: Option<Growth>,
 }
 
 impl LayerWriter {
@@ -85,6 +88,7 @@ impl LayerWriter {
             level: LEVEL,
             origin: Origin::Compressed,
             scan: Some(Scan::without_digest()),
+            growth: None,
         })
     }
 
@@ -101,6 +105,14 @@ impl LayerWriter {
             CompressionLevel::Level(level) => level.into(),
         };
         Self { level, ..self }
+    }
+
+    /// Lets somebody read the compressed bytes while they are written. `diff_id` is what the
+    /// layer is expected to have in it.
+    pub fn growing(&mut self, diff_id: DiffId) -> GrowingLayer {
+        let (growth, layer) = Growth::begin(self.spool.file(), diff_id);
+        self.growth = Some(growth);
+        layer
     }
 
     /// Ends the layer.
@@ -121,7 +133,11 @@ impl LayerWriter {
             // A check says what is wrong with it.
             None => source,
         };
-        Ok(GzipLayer { diff_id, digest: spooled.digest, size: spooled.size, source })
+        let layer = GzipLayer { diff_id, digest: spooled.digest, size: spooled.size, source };
+        if let Some(growth) = self.growth {
+            growth.end(&layer);
+        }
+        Ok(layer)
     }
 
     fn compress_block(&mut self, is_last: bool) -> io::Result<()> {
@@ -150,7 +166,12 @@ impl LayerWriter {
         let Some(oldest) = self.pending.pop_front() else { return Ok(()) };
         let compressed = oldest.wait()?;
         self.crc.combine(&compressed.crc);
-        self.spool.write_all(&compressed.bytes)
+        self.spool.write_all(&compressed.bytes)?;
+        if let Some(growth) = &self.growth {
+            self.spool.flush()?;
+            growth.reaches(self.spool.size());
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::growing::GrowingLayer;
 use super::gzip::GzipLayer;
 use super::registry::{Documents, media_type};
 use super::resolve::{self, Blobs, Found, Request};
@@ -30,6 +31,7 @@ use crate::services::docker::EngineImage;
 pub struct KnownImages {
     images: Vec<Image>,
     made: Option<UnboundedSender<GzipLayer>>,
+    begun: Option<UnboundedSender<GrowingLayer>>,
     published: Option<Arc<dyn Published>>,
     compression: CompressionLevel,
     documents: Option<Arc<dyn Documents>>,
@@ -67,6 +69,13 @@ impl KnownImages {
         Self { made: Some(made), ..self }
     }
 
+    /// Announces each large layer also when it begins to be made, where no image of the repository
+    /// is known: then the repository most likely lacks it.
+    #[must_use]
+    pub fn announcing_early(self, begun: UnboundedSender<GrowingLayer>) -> Self {
+        Self { begun: Some(begun), ..self }
+    }
+
     /// Takes the layers of base images from the registries those were pulled from.
     #[must_use]
     pub fn reading(self, published: Arc<dyn Published>) -> Self {
@@ -100,6 +109,10 @@ impl KnownImages {
 
     pub(super) fn made(&self) -> Option<UnboundedSender<GzipLayer>> {
         self.made.clone()
+    }
+
+    pub(super) fn begun(&self) -> Option<UnboundedSender<GrowingLayer>> {
+        self.begun.clone().filter(|_| self.is_empty())
     }
 
     /// Notes that this machine has pushed to the repository lately: it will do so again, and what

@@ -17,6 +17,7 @@ mod elf;
 pub mod engine;
 pub mod error;
 mod fetch;
+pub mod growing;
 pub mod gzip;
 pub mod known;
 pub mod layer;

@@ -5,9 +5,11 @@ use std::env;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::blob::write_at;
 use super::{BlobSource, ImageError};
 use crate::domain::digest::Digest;
 
@@ -24,7 +26,7 @@ fn directory() -> PathBuf {
 
 /// A temporary file that is being written.
 pub(super) struct Spool {
-    file: BufWriter<File>,
+    file: BufWriter<Appended>,
     hasher: Sha256,
     size: u64,
 }
@@ -40,7 +42,7 @@ pub(super) struct Spooled {
 impl Spool {
     /// Makes one. It has no name, so nothing is left behind however the process ends.
     pub(super) fn create() -> io::Result<Self> {
-        let file = tempfile::tempfile_in(directory())?;
+        let file = Appended { file: Arc::new(tempfile::tempfile_in(directory())?), length: 0 };
         Ok(Self { file: BufWriter::with_capacity(256 << 10, file), hasher: Sha256::new(), size: 0 })
     }
 
@@ -49,9 +51,15 @@ impl Spool {
         self.size
     }
 
+    /// The file itself, for who reads what is in it already: all that was there at the last
+    /// `flush`.
+    pub(super) fn file(&self) -> Arc<File> {
+        self.file.get_ref().file.clone()
+    }
+
     /// Ends it.
     pub(super) fn finish(self) -> io::Result<Spooled> {
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let Appended { file, .. } = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         Ok(Spooled {
             digest: Digest::from_sha256(self.hasher.finalize().into()),
             size: self.size,
@@ -70,6 +78,24 @@ impl Write for Spool {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+/// A file that grows, whoever reads it meanwhile: readers move its position on some systems.
+struct Appended {
+    file: Arc<File>,
+    length: u64,
+}
+
+impl Write for Appended {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = write_at(&self.file, bytes, self.length)?;
+        self.length += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

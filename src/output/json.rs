@@ -120,7 +120,7 @@ impl Json {
             Event::TransferStarted { layers, bytes } => {
                 json!({ "reason": "transfer-started", "layers": layers, "bytes": bytes })
             }
-            Event::BlobStarted { digest, size } => {
+            Event::BlobStarted { digest, size, .. } => {
                 self.blobs.insert(*digest, now);
                 json!({ "reason": "blob-started", "digest": digest, "size": size })
             }

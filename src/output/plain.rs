@@ -157,7 +157,7 @@ mod tests {
         let start = [
             Event::StepStarted { step: Step::Image, subject: "hello".to_owned() },
             Event::TransferStarted { layers: 1, bytes: Some(100_000_000) },
-            Event::BlobStarted { digest, size: 100_000_000 },
+            Event::BlobStarted { digest, size: 100_000_000, sent: 0 },
         ];
         let sent = |second| Event::BlobProgress { digest, sent: second * 1_000_000 };
         let events = start.into_iter().map(|event| (0, event)).chain((1..60).map(|it| (it, sent(it))));

@@ -66,10 +66,13 @@ impl Transfer {
                 (self.layers, self.total) = (Some(*layers), *bytes);
                 self.sample(now);
             }
-            Event::BlobStarted { digest, size } => {
+            Event::BlobStarted { digest, size, sent } => {
                 let number = self.begun;
                 self.begun += 1;
-                self.blobs.insert(*digest, Blob { size: *size, sent: 0, state: State::UnderWay, number });
+                let blob = Blob { size: *size, sent: *sent, state: State::UnderWay, number };
+                self.blobs.insert(*digest, blob);
+                // That went at another time, nobody knows when.
+                self.samples.iter_mut().for_each(|(_, before)| *before += sent);
                 self.sample(now);
             }
             Event::BlobProgress { digest, sent } => {
@@ -196,7 +199,7 @@ mod tests {
     }
 
     fn started(name: &str, size: u64) -> Event {
-        Event::BlobStarted { digest: digest(name), size }
+        Event::BlobStarted { digest: digest(name), size, sent: 0 }
     }
 
     fn progress(name: &str, sent: u64) -> Event {
@@ -220,6 +223,20 @@ mod tests {
         transfer.apply(&finished("a", 100, false), at(3));
         transfer.apply(&finished("a", 100, false), at(3));
         assert_eq!((transfer.sent(), transfer.layers()), (100, (1, Some(1))));
+    }
+
+    #[test]
+    fn what_was_sent_before_a_blob_had_a_name_counts_and_makes_no_rate() {
+        let grown = Event::BlobStarted { digest: digest("grown"), size: 100, sent: 60 };
+        let transfer = after(&[
+            (0, Event::TransferStarted { layers: 2, bytes: Some(150) }),
+            (0, started("a", 50)),
+            (2, progress("a", 10)),
+            (2, grown),
+            (2, progress("grown", 60)),
+            (4, progress("grown", 70)),
+        ]);
+        assert_eq!((transfer.sent(), transfer.rate(at(4))), (80, Some(5)));
     }
 
     #[test]

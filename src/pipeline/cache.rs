@@ -120,6 +120,18 @@ impl Cache {
         let _ = write(&self.list(repository), text.as_bytes());
     }
 
+    /// Notes that something is sent to a repository.
+    pub(super) fn begin(&self, repository: &RepositoryUri) {
+        if !self.has_begun(repository) {
+            let _ = write(&self.list(repository), b"");
+        }
+    }
+
+    /// Whether something was sent to a repository.
+    pub(super) fn has_begun(&self, repository: &RepositoryUri) -> bool {
+        self.list(repository).exists()
+    }
+
     /// Where lists of the files in layers are.
     pub(super) fn lists(&self) -> PathBuf {
         self.directory.join("layers")

@@ -61,7 +61,7 @@ pub(super) async fn prepare(
     let began = Instant::now();
     cloud.report(Event::StepStarted { step: Step::Observe, subject: name.to_string() });
     let (announcements, arrivals) = early.unzip();
-    let (made, allow) = announcements.map(|it: Announcements| (it.made, it.allow)).unzip();
+    let (layers, allow) = announcements.map(|it: Announcements| ((it.made, it.begun), it.allow)).unzip();
     let (around_is_known, around_known) = oneshot::channel::<observe::Surroundings>();
     let (function_is_known, function_known) = oneshot::channel();
     let observing = async {
@@ -84,8 +84,8 @@ pub(super) async fn prepare(
         let _ = function_is_known.send((function.clone(), belongings.clone()));
         let knowing = async {
             let known = knowledge::of_function(cloud, function.as_ref()).await;
-            match made {
-                Some(made) => known.announcing(made),
+            match layers {
+                Some((made, begun)) => known.announcing(made).announcing_early(begun),
                 None => known,
             }
         };
@@ -105,7 +105,7 @@ pub(super) async fn prepare(
         if let Some(repository) = observed.repository.found()
             && DeployPlan::is_allowed(spec, &observed, create_role)
         {
-            let _ = allow.send(repository.uri.clone());
+            let _ = allow.send(repository.clone());
         }
         Ok(())
     };
@@ -321,20 +321,23 @@ async fn prepare_push(
     spec: &DeploySpec,
     announcements: Announcements,
 ) -> Result<(Repository, Image), PipelineError> {
-    let Announcements { made, allow } = announcements;
+    let Announcements { made, begun, allow } = announcements;
     let (tell, told) = oneshot::channel();
     let looking = async {
         let found = observe::repository(cloud, &spec.repository).await?;
         if let Some(repository) = found.found() {
             // Nobody listens where the image does not come from an engine.
             let _ = tell.send(repository.clone());
-            let _ = allow.send(repository.uri.clone());
+            let _ = allow.send(repository.clone());
         }
         Ok::<_, PipelineError>(found)
     };
     let knowing = async {
         match told.await {
-            Ok(repository) => knowledge::of_repository(cloud, &repository).await.announcing(made),
+            Ok(repository) => {
+                let known = knowledge::of_repository(cloud, &repository).await;
+                known.announcing(made).announcing_early(begun)
+            }
             Err(_) => knowledge::nothing(cloud),
         }
     };

@@ -3,20 +3,26 @@
 //! A blob that no manifest names changes nothing for anybody, and the next run uses it: so layers
 //! can go before it is known whether all others can be made, as soon as it is known that the
 //! image may go into this repository. Called by `deploy` and `push`.
+//!
+//! A large layer even goes while it is being compressed itself. Then its digest is not known and
+//! the repository cannot be asked for it, so this is only for repositories that have no image.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
 use super::cloud::Cloud;
-use super::limits::{UPLOADS, Uploads};
-use crate::domain::digest::Digest;
-use crate::domain::reference::RepositoryUri;
+use super::knowledge;
+use super::limits::UPLOADS;
+use crate::domain::digest::{DiffId, Digest};
 use crate::event::Event;
+use crate::image::growing::GrowingLayer;
 use crate::image::gzip::GzipLayer;
+use crate::services::ecr::Repository;
 use crate::services::registry::{RegistryClient, RegistryError, Uploaded};
 
 /// How far a blob is that goes early.
@@ -30,28 +36,65 @@ pub(super) enum Arrival {
     Sent,
 }
 
+impl From<Uploaded> for Arrival {
+    fn from(uploaded: Uploaded) -> Self {
+        match uploaded {
+            Uploaded::Sent => Self::Sent,
+            Uploaded::Mounted => Self::Found,
+        }
+    }
+}
+
 /// The blobs that go early.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Arrivals(Arc<Mutex<HashMap<Digest, Arrival>>>);
+pub(super) struct Arrivals(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    blobs: HashMap<Digest, Arrival>,
+    /// Layers that go while they are made.
+    growing: HashSet<DiffId>,
+}
 
 impl Arrivals {
     pub(super) fn get(&self, digest: &Digest) -> Option<Arrival> {
-        self.lock().get(digest).copied()
+        self.lock().blobs.get(digest).copied()
     }
 
-    /// Whether it was not known before.
-    fn begin(&self, digest: Digest) -> bool {
-        self.lock().insert(digest, Arrival::UnderWay).is_none()
+    /// The same for a layer, whose digest may not have been known when it went.
+    pub(super) fn of(&self, digest: &Digest, diff_id: Option<&DiffId>) -> Option<Arrival> {
+        let known = self.lock();
+        let growing = || diff_id.filter(|diff_id| known.growing.contains(diff_id));
+        known.blobs.get(digest).copied().or_else(|| growing().map(|_| Arrival::UnderWay))
     }
 
-    fn end(&self, digest: Digest, arrival: Option<Arrival>) {
-        match arrival {
-            Some(arrival) => self.lock().insert(digest, arrival),
-            None => self.lock().remove(&digest),
-        };
+    pub(super) fn end(&self, digest: Digest, arrival: Arrival) {
+        self.lock().blobs.insert(digest, arrival);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Arrival>> {
+    /// Whether a layer that was made was not known before.
+    fn begin(&self, layer: &GzipLayer) -> bool {
+        let mut known = self.lock();
+        !known.growing.contains(&layer.diff_id)
+            && known.blobs.insert(layer.digest, Arrival::UnderWay).is_none()
+    }
+
+    fn give_up(&self, digest: &Digest) {
+        self.lock().blobs.remove(digest);
+    }
+
+    /// Whether a layer that is being made was not known before.
+    fn begin_growing(&self, diff_id: DiffId) -> bool {
+        self.lock().growing.insert(diff_id)
+    }
+
+    fn end_growing(&self, diff_id: &DiffId, sent: Option<Digest>) {
+        let mut known = self.lock();
+        known.growing.remove(diff_id);
+        known.blobs.extend(sent.map(|digest| (digest, Arrival::Sent)));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -61,64 +104,80 @@ impl Arrivals {
 pub(super) struct Announcements {
     /// Takes each layer that was made.
     pub(super) made: UnboundedSender<GzipLayer>,
+    /// Takes large layers when they begin to be made; they are announced again when they are.
+    pub(super) begun: UnboundedSender<GrowingLayer>,
     /// Takes the repository as soon as layers may go there.
-    pub(super) allow: oneshot::Sender<RepositoryUri>,
+    pub(super) allow: oneshot::Sender<Repository>,
 }
 
 /// What is told.
 #[derive(Debug)]
 pub(super) struct Announced {
     made: UnboundedReceiver<GzipLayer>,
-    allowed: oneshot::Receiver<RepositoryUri>,
+    begun: UnboundedReceiver<GrowingLayer>,
+    allowed: oneshot::Receiver<Repository>,
 }
 
 /// Both ends of what is told.
 pub(super) fn announcements() -> (Announcements, Announced) {
     let (made, layers) = mpsc::unbounded_channel();
+    let (begun, growing) = mpsc::unbounded_channel();
     let (allow, allowed) = oneshot::channel();
-    (Announcements { made, allow }, Announced { made: layers, allowed })
+    (Announcements { made, begun, allow }, Announced { made: layers, begun: growing, allowed })
+}
+
+/// A layer that was announced.
+enum Layer {
+    Made(Box<GzipLayer>),
+    Begun(GrowingLayer),
 }
 
 /// Sends the layers that come until there are no more. What fails here is tried again by the
 /// push itself, and fails there with a word about it.
 pub(super) async fn send(cloud: &Cloud, announced: Announced, arrivals: &Arrivals) {
-    let Announced { made, allowed } = announced;
-    let Ok(uri) = allowed.await else { return };
-    let Ok(client) = cloud.registry(&uri.registry).await else { return };
-    let layers = stream::unfold(made, async |mut made| {
-        loop {
-            let layer = made.recv().await?;
-            // An image may have a layer twice.
-            if arrivals.begin(layer.digest) {
-                return Some((layer, made));
-            }
-        }
-    });
-    let send = |layer: GzipLayer| {
-        let (client, uri) = (&client, &uri);
-        async move {
-            let sending = Sending { cloud, client, uri, arrivals };
-            if let Err(error) = sending.send(&layer, &cloud.limits().uploads).await {
-                arrivals.end(layer.digest, None);
-                let remark = format!("layer {} could not be sent early: {error}", layer.digest.short());
-                cloud.report(Event::Detail(remark));
-            }
+    let Announced { made, begun, allowed } = announced;
+    let Ok(repository) = allowed.await else { return };
+    let Ok(client) = cloud.registry(&repository.uri.registry).await else { return };
+    let sending = Sending { cloud, client, repository, arrivals, grows: AtomicBool::new(true) };
+    let made = received(made).map(|layer| Layer::Made(Box::new(layer)));
+    let layers = stream::select(made, received(begun).map(Layer::Begun));
+    let send = |layer| async {
+        match layer {
+            Layer::Made(layer) => sending.made(&layer).await,
+            Layer::Begun(layer) => sending.begun(&layer).await,
         }
     };
     layers.for_each_concurrent(UPLOADS, send).await;
 }
 
+fn received<T>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> {
+    stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
+}
+
 struct Sending<'a> {
     cloud: &'a Cloud,
-    client: &'a RegistryClient,
-    uri: &'a RepositoryUri,
+    client: RegistryClient,
+    repository: Repository,
     arrivals: &'a Arrivals,
+    /// Whether layers go while they are made: not where one could not.
+    grows: AtomicBool,
 }
 
 impl Sending<'_> {
-    async fn send(&self, layer: &GzipLayer, uploads: &Uploads) -> Result<(), RegistryError> {
-        let Self { cloud, client, uri, arrivals } = self;
-        let GzipLayer { digest, size, .. } = *layer;
+    async fn made(&self, layer: &GzipLayer) {
+        // An image may have a layer twice.
+        if !self.arrivals.begin(layer) {
+            return;
+        }
+        if let Err(error) = self.send(layer).await {
+            self.arrivals.give_up(&layer.digest);
+            self.remark(format!("layer {} could not be sent early: {error}", layer.digest.short()));
+        }
+    }
+
+    async fn send(&self, layer: &GzipLayer) -> Result<(), RegistryError> {
+        let Self { cloud, client, repository: Repository { uri, .. }, arrivals, .. } = self;
+        let GzipLayer { digest, size, diff_id, .. } = *layer;
         // The push waits for this to end, and knows then what came of it.
         let sending = async {
             let name = &uri.name;
@@ -131,21 +190,69 @@ impl Sending<'_> {
             let arrival = if is_there {
                 Arrival::Found
             } else {
-                cloud.report(Event::BlobStarted { digest, size });
-                match client.upload_blob(name, &layer.descriptor(), &layer.source, from).await? {
-                    Uploaded::Sent => Arrival::Sent,
-                    Uploaded::Mounted => Arrival::Found,
-                }
+                cloud.report(Event::BlobStarted { digest, size, sent: 0 });
+                client.upload_blob(name, &layer.descriptor(), &layer.source, from).await?.into()
             };
-            arrivals.end(digest, Some(arrival));
+            arrivals.end(digest, arrival);
             Ok(())
         };
-        if !uploads.once(uri, digest, sending).await? {
+        if !cloud.limits().uploads.once(uri, digest, Some(diff_id), sending).await? {
+            if arrivals.get(&digest) != Some(Arrival::UnderWay) {
+                // The push itself has sent it, and said so.
+                return Ok(());
+            }
             // Another function's deployment has sent it.
-            arrivals.end(digest, Some(Arrival::Found));
+            arrivals.end(digest, Arrival::Found);
         }
         let reused = arrivals.get(&digest) == Some(Arrival::Found);
         cloud.report(Event::BlobFinished { digest, size, reused });
         Ok(())
+    }
+
+    /// Sends a layer while it is made. Whatever comes in between, it goes when it is made.
+    async fn begun(&self, layer: &GrowingLayer) {
+        let diff_id = layer.diff_id();
+        let is_new = knowledge::is_new(self.cloud, &self.repository).await;
+        if !is_new || !self.arrivals.begin_growing(diff_id) {
+            return;
+        }
+        let sent = self.send_growing(layer).await.unwrap_or_else(|error| {
+            self.grows.store(false, Ordering::Relaxed);
+            let name = diff_id.0.short();
+            self.remark(format!(
+                "the layer with diff ID {name} could not be sent while it was made: {error}"
+            ));
+            None
+        });
+        self.arrivals.end_growing(&diff_id, sent);
+        // Where it is not made yet, it is announced when it is.
+        if let Some(layer) = layer.made().filter(|_| sent.is_none()) {
+            self.made(&layer).await;
+        }
+    }
+
+    /// Returns the digest where the layer was sent.
+    async fn send_growing(&self, layer: &GrowingLayer) -> Result<Option<Digest>, RegistryError> {
+        let Self { cloud, client, repository: Repository { uri, .. }, arrivals, .. } = self;
+        let diff_id = layer.diff_id();
+        let Some(claim) = cloud.limits().uploads.claim(uri, diff_id).await else { return Ok(None) };
+        if layer.made().is_some() || !self.grows.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        if let Some(cache) = cloud.cache() {
+            cache.begin(uri);
+        }
+        let digest = client.upload_growing_blob(&uri.name, diff_id, Arc::new(layer.clone())).await?;
+        // Before anybody else is let at it, who would ask what came of it.
+        arrivals.end(digest, Arrival::Sent);
+        if let Some(GzipLayer { size, .. }) = layer.made() {
+            cloud.report(Event::BlobFinished { digest, size, reused: false });
+        }
+        claim.sent(digest);
+        Ok(Some(digest))
+    }
+
+    fn remark(&self, remark: String) {
+        self.cloud.report(Event::Detail(remark));
     }
 }

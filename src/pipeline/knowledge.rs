@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::image::known::KnownImages;
 use crate::image::registry::from_documents;
 use crate::image::{Image, ImageError};
-use crate::services::ecr::Repository;
+use crate::services::ecr::{Newest, Repository};
 use crate::services::lambda::FoundFunction;
 use crate::services::registry::RegistryClient;
 
@@ -45,14 +45,33 @@ pub(super) async fn of_repository(cloud: &Cloud, repository: &Repository) -> Kno
     let uri = &repository.uri;
     lately(cloud, &mut known, uri).await;
     if known.is_empty() {
-        match cloud.ecr().newest_image(Some(&repository.account), &uri.name).await {
-            Ok(Some(digest)) => add(cloud, &mut known, uri, digest, KnownBy::RecentPush).await,
-            Ok(None) => {}
-            // Whoever may push need not be allowed to list.
-            Err(error) => tracing::debug!("the images of `{uri}` are not listed: {error}"),
+        let newest = newest(cloud, repository).await;
+        let has_begun = has_begun(cloud, uri);
+        let is_new = async { newest == Some(Newest::Nothing) && !has_begun };
+        cloud.limits().uploads.is_new(uri, is_new).await;
+        if let Some(Newest::Image(digest)) = newest {
+            add(cloud, &mut known, uri, digest, KnownBy::RecentPush).await;
         }
     }
     known
+}
+
+/// Whether a repository has no image, and no layer of one as far as is known here: an earlier push
+/// may have ended before its image was there.
+pub(super) async fn is_new(cloud: &Cloud, repository: &Repository) -> bool {
+    let uri = &repository.uri;
+    let ask = async { !has_begun(cloud, uri) && newest(cloud, repository).await == Some(Newest::Nothing) };
+    cloud.limits().uploads.is_new(uri, ask).await
+}
+
+fn has_begun(cloud: &Cloud, repository: &RepositoryUri) -> bool {
+    cloud.cache().is_some_and(|cache| cache.has_begun(repository))
+}
+
+/// What ECR says was pushed last; whoever may push need not be allowed to ask.
+async fn newest(cloud: &Cloud, Repository { uri, account, .. }: &Repository) -> Option<Newest> {
+    let newest = cloud.ecr().newest_image(Some(account), &uri.name).await;
+    newest.inspect_err(|error| tracing::debug!("the images of `{uri}` are not listed: {error}")).ok()
 }
 
 /// No image of the repository; base images are found when they are needed.

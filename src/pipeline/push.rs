@@ -130,13 +130,14 @@ impl Push<'_> {
         };
         let mut uploaded = None;
         let sending = async {
-            self.reporter.report(Event::BlobStarted { digest, size });
+            self.reporter.report(Event::BlobStarted { digest, size, sent: 0 });
             let name = &self.repository.name;
             let sent = self.client.upload_blob(name, &blob.descriptor, &blob.source, from).await?;
             uploaded = Some(sent);
+            self.arrivals.end(digest, sent.into());
             Ok(())
         };
-        self.uploads.once(self.repository, digest, sending).await?;
+        self.uploads.once(self.repository, digest, blob.diff_id, sending).await?;
         let was_sent = match (uploaded, self.arrivals.get(&digest)) {
             // It was reported when it arrived.
             (None, Some(arrival)) => return Ok((arrival == Arrival::Sent).then_some(blob)),

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::early::{Arrival, Arrivals};
-use crate::domain::digest::Digest;
+use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::Descriptor;
 use crate::domain::reference::RepositoryUri;
 use crate::domain::transfer::{KnownBy, PlannedLayer, SMALL, TransferPlan, Way};
@@ -22,6 +22,8 @@ pub(super) struct Blob {
     pub(super) descriptor: Descriptor,
     pub(super) source: BlobSource,
     pub(super) is_layer: bool,
+    /// What is in it, if it is a layer whose configuration says so.
+    pub(super) diff_id: Option<DiffId>,
 }
 
 /// Every blob of an image once, the configuration among them, each with its way.
@@ -56,7 +58,8 @@ impl Ways {
     ) -> Result<Self, RegistryError> {
         let find = |blob: Blob| async move {
             let Descriptor { digest, .. } = blob.descriptor;
-            let way = match (blob.source.known_at(&repository.registry), arrivals.get(&digest)) {
+            let arrival = arrivals.of(&digest, blob.diff_id.as_ref());
+            let way = match (blob.source.known_at(&repository.registry), arrival) {
                 (Some((name, known_by)), _) if *name == repository.name => Way::There(known_by),
                 (_, Some(Arrival::Found)) => Way::There(KnownBy::Registry),
                 (Some((other, _)), _) => Way::Mount(other.clone()),
@@ -85,9 +88,7 @@ impl Ways {
     pub(super) fn plan(&self, image: &Image) -> TransferPlan {
         let ways: HashMap<Digest, &Way> =
             self.iter().map(|(blob, way)| (blob.descriptor.digest, way)).collect();
-        let diff_ids = image.config.diff_ids().unwrap_or_default();
-        let diff_ids = diff_ids.into_iter().map(Some).chain(std::iter::repeat(None));
-        let layers = image.layers.iter().zip(diff_ids).map(|(layer, diff_id)| {
+        let layers = image.layers.iter().zip(diff_ids(image)).map(|(layer, diff_id)| {
             let Descriptor { digest, size, .. } = layer.descriptor;
             let uncompressed = match layer.source.origin() {
                 Origin::Compressed(bytes) | Origin::Made(bytes) => Some(bytes),
@@ -119,16 +120,24 @@ fn as_sent(source: &BlobSource) -> Way {
     }
 }
 
+/// What is in each layer, as far as the configuration says it.
+fn diff_ids(image: &Image) -> impl Iterator<Item = Option<DiffId>> {
+    let diff_ids = image.config.diff_ids().unwrap_or_default();
+    diff_ids.into_iter().map(Some).chain(std::iter::repeat(None))
+}
+
 fn distinct(image: &Image) -> impl Iterator<Item = Blob> {
     let config = Blob {
         descriptor: image.manifest.config.clone(),
         source: BlobSource::Memory(image.config_bytes.clone()),
         is_layer: false,
+        diff_id: None,
     };
-    let layers = image.layers.iter().map(|layer| Blob {
+    let layers = image.layers.iter().zip(diff_ids(image)).map(|(layer, diff_id)| Blob {
         descriptor: layer.descriptor.clone(),
         source: layer.source.clone(),
         is_layer: true,
+        diff_id,
     });
     let mut seen = HashSet::new();
     layers.chain([config]).filter(move |blob| seen.insert(blob.descriptor.digest))

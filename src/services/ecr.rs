@@ -27,6 +27,17 @@ pub struct Repository {
     pub account: String,
 }
 
+/// What was pushed to a repository last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newest {
+    /// An image with this digest.
+    Image(Digest),
+    /// Something that is no image of one platform.
+    Other,
+    /// There is nothing.
+    Nothing,
+}
+
 /// A token for the registries of one region.
 #[derive(Clone, Debug)]
 pub struct RegistryToken {
@@ -74,13 +85,13 @@ impl EcrClient {
         }
     }
 
-    /// The digest of the image that was pushed last to a repository of `account`, among a thousand
-    /// of its images: ECR lists them in no order. `None` where there is none.
+    /// Which image was pushed last to a repository of `account`, among a thousand of its images:
+    /// ECR lists them in no order.
     pub async fn newest_image(
         &self,
         account: Option<&str>,
         name: &RepositoryName,
-    ) -> Result<Option<Digest>, ApiError> {
+    ) -> Result<Newest, ApiError> {
         let request = self
             .client
             .describe_images()
@@ -95,7 +106,11 @@ impl EcrClient {
         };
         let images = found.image_details().iter().filter(is_image);
         let newest = images.max_by_key(|image| image.image_pushed_at().map(DateTime::as_nanos));
-        Ok(newest.and_then(|image| image.image_digest()?.parse().ok()))
+        Ok(match newest.and_then(|image| image.image_digest()?.parse().ok()) {
+            Some(digest) => Newest::Image(digest),
+            None if found.image_details().is_empty() && found.next_token().is_none() => Newest::Nothing,
+            None => Newest::Other,
+        })
     }
 
     /// Makes a repository in the caller's registry.

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use tar::{Archive, EntryType};
 
 use super::expected::Expected;
-use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Descriptor;
 use crate::image::ImageError;
@@ -94,7 +93,7 @@ pub(super) fn read(name: &str, input: impl Read, expected: &Expected) -> Result<
                     Some(known) => known,
                     None => {
                         let size = entry.size();
-                        match put_aside(&mut entry, size, expected.compression(), &unreadable)? {
+                        match put_aside(&mut entry, &key, size, expected, &unreadable)? {
                             Entry::Tar(layer) => expected.instead_of(&layer.diff_id).unwrap_or_else(|| {
                                 expected.announce(&layer);
                                 Entry::Tar(layer)
@@ -141,8 +140,9 @@ fn not_an_archive(name: &str) -> ImageError {
 
 fn put_aside(
     entry: &mut impl Read,
+    path: &str,
     size: u64,
-    level: CompressionLevel,
+    expected: &Expected,
     unreadable: &impl Fn(io::Error) -> ImageError,
 ) -> Result<Entry, ImageError> {
     let mut start = Vec::new();
@@ -151,7 +151,8 @@ fn put_aside(
     let is_tar = compression == Compression::None && looks_like_tar(&start);
     let mut whole = start.as_slice().chain(entry);
     if is_tar {
-        let mut layer = LayerWriter::create().map_err(spool_error)?.at(level);
+        let mut layer = LayerWriter::create().map_err(spool_error)?.at(expected.compression());
+        expected.announce_early(path, size, &mut layer);
         copy(&mut whole, &mut layer, unreadable)?;
         return Ok(Entry::Tar(layer.finish().map_err(spool_error)?));
     }

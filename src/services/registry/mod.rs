@@ -9,6 +9,7 @@ mod authorization;
 mod blob;
 mod challenge;
 mod error;
+mod growing;
 mod hint;
 mod manifest;
 mod retry;
@@ -35,6 +36,7 @@ use crate::event::SharedReporter;
 use authorization::Authenticator;
 
 pub use error::{ErrorEntry, Operation, Refusal, RegistryError};
+pub use growing::GrowingContent;
 pub use upload::Uploaded;
 pub use verified::{BlobMismatch, verified};
 

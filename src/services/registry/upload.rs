@@ -1,8 +1,8 @@
 //! Uploads: one session and one request an attempt, the blob from its beginning each time.
 //!
 //! ECR answers chunked uploads in its own way and cannot resume them, so a blob is one POST that
-//! opens a session and one PUT that carries all bytes. A session is never used twice: a second
-//! attempt in it fails with `BLOB_UPLOAD_INVALID`.
+//! opens a session and one PUT that carries all bytes; `growing` has the one exception. A session
+//! is never used twice: a second attempt in it fails with `BLOB_UPLOAD_INVALID`.
 //! <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#post-then-put>
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
@@ -76,28 +76,40 @@ impl RegistryClient {
         from: Option<&RepositoryName>,
     ) -> Result<Option<Exchange>, RegistryError> {
         let subject = format!("{repository}@{}", descriptor.digest);
+        let mount = from.map(|from| (descriptor, from));
+        let Some(mut exchange) = self.open_session(repository, &subject, mount).await? else {
+            return Ok(None);
+        };
+        append_digest(&mut exchange.url, descriptor);
+        exchange.method = Method::PUT;
+        exchange.headers.insert(CONTENT_LENGTH, descriptor.size.into());
+        exchange.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        Ok(Some(exchange))
+    }
+
+    /// Opens a session and returns a request to its location; `None` where a blob was taken over
+    /// instead.
+    pub(super) async fn open_session(
+        &self,
+        repository: &RepositoryName,
+        subject: &str,
+        mount: Option<(&Descriptor, &RepositoryName)>,
+    ) -> Result<Option<Exchange>, RegistryError> {
         let mut exchange =
-            self.exchange(Operation::StartUpload, &subject, Method::POST, repository, "blobs/uploads/")?;
-        if let Some(from) = from {
+            self.exchange(Operation::StartUpload, subject, Method::POST, repository, "blobs/uploads/")?;
+        if let Some((descriptor, from)) = mount {
             let digest = descriptor.digest.to_string();
             exchange.url.query_pairs_mut().append_pair("mount", &digest).append_pair("from", from.as_str());
         }
         exchange.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         exchange.expected = &[200, 201, 202, 204];
         let response = self.send(&mut exchange, repository, Access::Push).await?;
-        if from.is_some() && is_mounted(&response) {
+        if mount.is_some() && is_mounted(&response) {
             return Ok(None);
         }
         self.follow(&mut exchange, &response)?;
-        // The connection is free as soon as others get their turn; else another one is opened.
-        drop(response);
-        tokio::task::yield_now().await;
-        append_digest(&mut exchange.url, descriptor);
+        give_back(response).await;
         exchange.operation = Operation::UploadBlob;
-        exchange.method = Method::PUT;
-        exchange.headers.insert(CONTENT_LENGTH, descriptor.size.into());
-        exchange.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        exchange.expected = &[200, 201, 202, 204];
         Ok(Some(exchange))
     }
 
@@ -129,6 +141,13 @@ impl RegistryClient {
     }
 }
 
+/// Lets others have the connection of an answer: else the next request opens another one.
+pub(super) async fn give_back(response: Response) {
+    drop(response);
+    // It is free as soon as others get their turn.
+    tokio::task::yield_now().await;
+}
+
 /// Whether the answer names the blob itself; some registries open sessions with 201 as well.
 fn is_mounted(response: &Response) -> bool {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
@@ -136,7 +155,7 @@ fn is_mounted(response: &Response) -> bool {
 }
 
 /// Adds the digest to the location, which is otherwise used exactly as the registry wrote it.
-fn append_digest(location: &mut Url, descriptor: &Descriptor) {
+pub(super) fn append_digest(location: &mut Url, descriptor: &Descriptor) {
     let digest = format!("digest=sha256%3A{}", descriptor.digest.hex());
     let query = match location.query() {
         Some(query) if !query.is_empty() => format!("{query}&{digest}"),

@@ -1,15 +1,18 @@
 //! The bytes of a blob on their way to the registry: counted, reported, and known to move.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::ByteStream;
+use super::{ByteStream, GrowingContent};
 use crate::domain::digest::Digest;
+use crate::domain::manifest::Descriptor;
 use crate::event::{Event, SharedReporter};
 
 /// How long bytes may stand still before the connection counts as dead.
@@ -23,6 +26,8 @@ const REPORT_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Activity {
     moved: Mutex<Instant>,
+    /// There are no bytes to be sent yet.
+    starves: AtomicBool,
     complete: AtomicBool,
     failure: Mutex<Option<io::Error>>,
 }
@@ -31,19 +36,35 @@ impl Activity {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             moved: Mutex::new(Instant::now()),
+            starves: AtomicBool::new(false),
             complete: AtomicBool::new(false),
             failure: Mutex::default(),
         })
     }
 
-    /// How long nothing has moved.
+    /// An attempt that has no bytes left to be sent.
+    pub(super) fn of_nothing() -> Arc<Self> {
+        let activity = Self::new();
+        activity.complete.store(true, Ordering::Relaxed);
+        activity
+    }
+
+    /// How long nothing has moved that could have: who waits for bytes is not kept by the registry.
     pub(super) fn idle(&self) -> Duration {
+        if self.starves.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
         self.moved.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     /// How long nothing may move.
     pub(super) fn allowed(&self) -> Duration {
-        if self.complete.load(Ordering::Relaxed) { COMMIT } else { IDLE }
+        if self.is_complete() { COMMIT } else { IDLE }
+    }
+
+    /// Whether the registry was given all bytes.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Relaxed)
     }
 
     /// Why the bytes could not be read, if that is what ended the attempt.
@@ -90,6 +111,67 @@ pub(super) fn watched(
     content.map(check)
 }
 
+/// Passes on the bytes of a blob that is still being made. As soon as it has a digest, it is
+/// reported that its upload has begun, and how far it is.
+pub(super) struct Growing {
+    content: Arc<dyn GrowingContent>,
+    bytes: ByteStream,
+    has_name: bool,
+    sent: u64,
+    reported: Instant,
+    activity: Arc<Activity>,
+    reporter: SharedReporter,
+}
+
+impl Growing {
+    pub(super) fn new(
+        content: Arc<dyn GrowingContent>,
+        activity: Arc<Activity>,
+        reporter: SharedReporter,
+    ) -> Self {
+        let bytes = content.open();
+        Self { content, bytes, has_name: false, sent: 0, reported: Instant::now(), activity, reporter }
+    }
+
+    fn report(&mut self) {
+        let Some(Descriptor { digest, size, .. }) = self.content.descriptor() else { return };
+        let sent = self.sent;
+        if !std::mem::replace(&mut self.has_name, true) {
+            self.reporter.report(Event::BlobStarted { digest, size, sent });
+        }
+        self.reported = Instant::now();
+        self.reporter.report(Event::BlobProgress { digest, sent });
+    }
+}
+
+impl Stream for Growing {
+    type Item = io::Result<Bytes>;
+
+    /// Only asked where the registry takes what it is given.
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.bytes.poll_next_unpin(context);
+        self.activity.starves.store(polled.is_pending(), Ordering::Relaxed);
+        polled.map(|next| {
+            self.activity.touch();
+            match next {
+                Some(Ok(chunk)) => {
+                    self.sent += chunk.len() as u64;
+                    if self.reported.elapsed() >= REPORT_EVERY {
+                        self.report();
+                    }
+                    Some(Ok(chunk))
+                }
+                Some(Err(error)) => Some(Err(self.activity.fail(error))),
+                None => {
+                    self.activity.complete.store(true, Ordering::Relaxed);
+                    self.report();
+                    None
+                }
+            }
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +212,42 @@ mod tests {
         let (_, good, activity) = pass(3, 2).await;
         assert!(!good);
         assert!(activity.take_failure().unwrap().to_string().contains("more bytes"));
+    }
+
+    /// Bytes that come one by one, from somewhere else.
+    struct Slow(Mutex<Option<tokio::sync::mpsc::UnboundedReceiver<Bytes>>>);
+
+    impl GrowingContent for Slow {
+        fn open(&self) -> ByteStream {
+            let receiver = self.0.lock().unwrap().take().unwrap();
+            let next = |mut receiver: tokio::sync::mpsc::UnboundedReceiver<Bytes>| async move {
+                receiver.recv().await.map(|bytes| (Ok(bytes), receiver))
+            };
+            futures_util::stream::unfold(receiver, next).boxed()
+        }
+
+        fn descriptor(&self) -> Option<Descriptor> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn to_wait_for_bytes_that_are_being_made_is_no_standstill() {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let activity = Activity::new();
+        let reporter: SharedReporter = Arc::new(Count::default());
+        let content = Arc::new(Slow(Mutex::new(Some(receiver))));
+        let mut growing = Growing::new(content, activity.clone(), reporter);
+        let past = Instant::now().checked_sub(IDLE * 2).unwrap();
+        sender.send(Bytes::from_static(b"x")).unwrap();
+        growing.next().await.unwrap().unwrap();
+        // Bytes were handed over, and nobody has asked for more: it is the registry that is slow.
+        *activity.moved.lock().unwrap() = past;
+        assert!(activity.idle() >= activity.allowed());
+        assert!(futures_util::poll!(growing.next()).is_pending());
+        assert_eq!(activity.idle(), Duration::ZERO);
+        drop(sender);
+        assert!(growing.next().await.is_none());
+        assert!(activity.is_complete() && activity.idle() < IDLE);
     }
 }

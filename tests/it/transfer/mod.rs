@@ -2,6 +2,7 @@
 
 mod early;
 mod faulty;
+mod growing;
 mod level;
 mod planned;
 mod space;

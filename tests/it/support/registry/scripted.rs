@@ -54,7 +54,21 @@ pub struct Contents {
     pub manifests: HashMap<String, (String, Vec<u8>)>,
     /// Every request, in order.
     pub seen: Vec<Seen>,
-    sessions: HashMap<String, bool>,
+    sessions: HashMap<String, Session>,
+}
+
+/// An upload. It takes the bytes of one request, and then its end.
+#[derive(Default)]
+struct Session {
+    bytes: Option<Vec<u8>>,
+    has_ended: bool,
+}
+
+impl Session {
+    /// The query of its location, which changes as it goes on and has to come back as it is.
+    fn query(&self) -> &'static str {
+        if self.bytes.is_some() { "_state=c%2Fd%3D" } else { "_state=a%2Bb%3D" }
+    }
 }
 
 /// The registry; it ends with the test's runtime.
@@ -167,21 +181,29 @@ fn answer(
             None => error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
         },
         ("POST", "upload") => {
-            let session = contents.sessions.len().to_string();
-            contents.sessions.insert(session.clone(), false);
+            let id = contents.sessions.len().to_string();
+            let session = contents.sessions.entry(id.clone()).or_default();
             let repository = seen.path.trim_end_matches("/blobs/uploads/");
-            // Relative, with a query of its own that must come back as it is.
-            let location = format!("{repository}/blobs/sessions/{session}?_state=a%2Bb%3D");
+            // Relative, with a query of its own.
+            let location = format!("{repository}/blobs/sessions/{id}?{}", session.query());
             (StatusCode::ACCEPTED, [(LOCATION, location)]).into_response()
         }
-        ("PUT", "upload") => {
-            let used = contents.sessions.insert(last, true);
-            let digest = Digest::of(&bytes);
-            let expected = format!("_state=a%2Bb%3D&digest=sha256%3A{}", digest.hex());
-            if used != Some(false) {
+        ("PATCH" | "PUT", "upload") => {
+            let session = contents.sessions.entry(last).or_default();
+            let may_go_on = !session.has_ended && (session.bytes.is_none() || bytes.is_empty());
+            let (query, is_last) = (session.query(), method == Method::PUT);
+            session.has_ended = is_last || !may_go_on;
+            if !may_go_on {
                 return error(416, "BLOB_UPLOAD_INVALID", "First byte of the layer part is 0 instead of N");
             }
-            if seen.query != expected {
+            if !is_last {
+                session.bytes = Some(bytes);
+                let location = format!("{}?{}", seen.path, session.query());
+                return (StatusCode::CREATED, [(LOCATION, location)]).into_response();
+            }
+            let bytes = session.bytes.take().unwrap_or(bytes);
+            let digest = Digest::of(&bytes);
+            if seen.query != format!("{query}&digest=sha256%3A{}", digest.hex()) {
                 return error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
             }
             contents.blobs.insert(digest.to_string(), bytes);
