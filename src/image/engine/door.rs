@@ -90,6 +90,8 @@ pub(super) struct Received {
     on_arrival: Option<Tell>,
     sessions: HashMap<String, Spool>,
     has_knocked: bool,
+    /// Whether no manifest is taken any more.
+    is_enough: bool,
     bytes: u64,
     reported: u64,
 }
@@ -166,6 +168,13 @@ impl Door {
         };
         pushed.map_err(|error| error.to_string())?;
         self.lobby.received().last.take().ok_or_else(|| "the engine sent no manifest".to_owned())
+    }
+
+    /// Takes no manifest any more, so that no push can succeed; `false` where one has come already.
+    pub(super) fn refuse_manifests(&self) -> bool {
+        let mut received = self.lobby.received();
+        received.is_enough = true;
+        received.manifests.is_empty()
     }
 
     /// What has come so far.
@@ -392,6 +401,9 @@ async fn manifest(lobby: &Lobby, request: Request) -> Response {
     let bytes = bytes.to_bytes();
     let digest = Digest::of(&bytes);
     let mut received = lobby.received();
+    if received.is_enough {
+        return answer(StatusCode::FORBIDDEN, &[]);
+    }
     received.last = Some(Descriptor::new(media_type, digest, bytes.len() as u64));
     received.manifests.insert(digest, bytes);
     drop(received);
@@ -447,5 +459,24 @@ mod tests {
         tokio::time::timeout(STANDSTILL / 4, waiting).await.unwrap();
         at(&[("large", 2 * AHEAD), ("dead", 0)]);
         tokio::time::timeout(STANDSTILL * 4, lobby.keep_pace("large")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_push_that_is_stopped_cannot_succeed() {
+        let reporter: SharedReporter = Arc::new(Silent);
+        let door = Door::open(&reporter).await.unwrap();
+        let (address, name) = door.repository.split_once('/').unwrap();
+        let url = format!("http://{address}/v2/{name}/manifests/image");
+        let put = async || reqwest::Client::new().put(&url).body("{}").send().await.unwrap().status();
+        assert!(door.refuse_manifests());
+        assert_eq!(put().await, StatusCode::FORBIDDEN);
+        assert!(door.received().manifests.is_empty());
+
+        let door = Door::open(&reporter).await.unwrap();
+        let (address, name) = door.repository.split_once('/').unwrap();
+        let url = format!("http://{address}/v2/{name}/manifests/image");
+        let put = reqwest::Client::new().put(&url).body("{}").send().await.unwrap();
+        assert_eq!(put.status(), StatusCode::CREATED);
+        assert!(!door.refuse_manifests(), "it has succeeded already");
     }
 }

@@ -8,6 +8,8 @@
 //! layer has the same digest whichever way it took.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, TryStreamExt as _};
@@ -24,6 +26,9 @@ use crate::image::seal::{self, Stored};
 use crate::image::spool::Spooled;
 use crate::image::{Image, ImageError};
 use crate::services::docker::{DockerEngine, EngineImage, PushName};
+
+/// How long an engine may take to end a push after the manifest.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Takes an image from the engine. The error says in words why that did not work; the image can
 /// still be exported then.
@@ -54,10 +59,7 @@ pub(super) async fn take(
         let (pushed, ()) = tokio::join!(source.push(&name), engine.remove_leftovers());
         // Nothing comes any more.
         door.received().forget_arrivals();
-        match pushed {
-            Ok(()) => std::future::pending().await,
-            Err(why) => why,
-        }
+        pushed
     };
     let giving_up = async {
         let remembers = estimate.patience();
@@ -70,10 +72,28 @@ pub(super) async fn take(
         }
         "the engine does not remember what was pushed or pulled of it".to_owned()
     };
-    let taken = tokio::select! {
-        taken = source.take(arrivals, configuration.clone(), known.made()) => taken,
-        why = pushing => Err(why),
-        why = giving_up => Err(why),
+    let taking = source.take(arrivals, configuration.clone(), known.made());
+    let taken = {
+        let (mut taking, mut pushing, mut giving_up) = (pin!(taking), pin!(pushing), pin!(giving_up));
+        let mut is_over = false;
+        let taken = loop {
+            tokio::select! {
+                taken = &mut taking => break taken,
+                pushed = &mut pushing, if !is_over => {
+                    is_over = true;
+                    if let Err(why) = pushed {
+                        break Err(why);
+                    }
+                }
+                why = &mut giving_up => break Err(why),
+            }
+        };
+        // An engine that has stored the manifest is about to name the image after it: that name goes
+        // with the other, but only if it is there by then.
+        if !is_over && !door.refuse_manifests() {
+            let _ = tokio::time::timeout(LAST_WORDS, pushing).await;
+        }
+        taken
     };
     name.remove().await;
     source.image(taken?).await
