@@ -27,7 +27,7 @@ PUSHERS = {
     "docker": "docker tag {image} {target} && docker push -q {target}",
     "skopeo": "skopeo --insecure-policy copy -q --dest-tls-verify=false docker-daemon:{image} docker://{target}",
     "podman": "podman push -q --tls-verify=false {image} docker://{target}",
-    "lambdactl": "{lambdactl} push -q --image docker:{image} --function bench --repository {repository} --tag {version}",
+    "lambdactl": "{lambdactl} push -q --image docker:{image} --function bench --repository {repository}{tag}",
 }
 
 
@@ -163,7 +163,7 @@ def cpu_of(pid) -> float:
 
 class Bench:
     def __init__(self, options, directory: Path):
-        self.options, self.directory = options, directory
+        self.options, self.directory, self.tags = options, directory, False
         self.registry = Registry(directory)
         self.registry.empty()
         self.ports, self.parts = {"loop": self.registry.port}, []
@@ -184,8 +184,9 @@ class Bench:
     def push(self, pusher: str, link: str, case: str, version: int, repository: str, context: Path = Path()) -> dict:
         image, port = f"{NAME}:{version}", self.ports[link]
         target = f"127.0.0.1:{port}/{repository}:{version}"
+        tag = f" --tag {version}" if self.tags else ""
         command = PUSHERS[pusher].format(
-            image=image, target=target, repository=repository, version=version, lambdactl=self.options.lambdactl, context=context
+            image=image, target=target, repository=repository, tag=tag, lambdactl=self.options.lambdactl, context=context
         )
         cache = self.directory / "cache"
         if case in ("cold", "fresh"):
@@ -233,6 +234,8 @@ class Bench:
     def measure(self, link: str, case: str) -> dict:
         results = {pusher: [] for pusher in self.options.pushers}
         repository = {pusher: f"{NAME}-{pusher}" for pusher in results}
+        # By its tag ecr.py finds the newest image.
+        self.tags = case == "fresh"
         if case != "cold":
             self.registry.empty()
             for pusher in results:
