@@ -215,7 +215,7 @@ async fn layers(
         diff_ids.iter().map(|diff_id| known.get(diff_id).cloned()).collect()
     };
     let (finished, reporter, made) = (finished.clone(), reporter.clone(), known.made());
-    let level = known.compression();
+    let (level, was_read) = (known.compression(), !known.is_empty());
     blocking(move |stop| {
         let there = || there.iter().cloned().chain(std::iter::repeat(None));
         let missing = finished.layers().zip(there()).filter(|(_, there)| there.is_none());
@@ -224,7 +224,8 @@ async fn layers(
         let layers = finished.layers().zip(there()).map(|(nodes, there)| match there {
             Some(layer) => Ok(layer),
             None => {
-                let state = memo.state(nodes, epoch);
+                // What was read before is remembered since.
+                let state = if was_read { None } else { memo.state(nodes, epoch) };
                 let layer = layer::write(nodes, epoch, level, &mut progress, &stop)?;
                 memo.keep(state.as_ref(), layer.diff_id);
                 if let Some(made) = made.as_ref().filter(|_| layer.size > SMALL) {

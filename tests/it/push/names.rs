@@ -7,7 +7,7 @@ use lambdactl::domain::digest::Digest;
 use lambdactl::event::{SharedReporter, Silent};
 use lambdactl::services::docker::{DockerEngine, DockerError, EngineImage, name_for_a_push};
 
-use crate::support::docker::{context, context_in, engine, request};
+use crate::support::docker::{Context, context, context_in, engine, request};
 use crate::support::engines::{Engine, containerd, usual};
 use crate::support::registry::{DockerRegistry, skopeo};
 
@@ -19,42 +19,43 @@ async fn push(engine: &DockerEngine, image: &EngineImage, repository: &str) -> R
     pushed
 }
 
-#[tokio::test]
-async fn an_image_without_a_name_is_still_there_after_it_was_pushed() {
-    let Some(location) = engine() else { return };
-    let engine = DockerEngine::connect(&location).await.unwrap();
+/// An engine, an image in it that has no name, and what that was built from.
+async fn built() -> Option<(DockerEngine, EngineImage, Context)> {
+    let engine = DockerEngine::connect(&engine()?).await.unwrap();
     let directory = context("FROM scratch\nCOPY tool /tool\n", &[]);
     let reporter: SharedReporter = Arc::new(Silent);
     let id = engine.build(&request(directory.path(), &[]), &reporter).await.unwrap();
     let found = engine.inspect(&id.to_string()).await.unwrap().unwrap();
+    assert_eq!(found.id, id);
+    Some((engine, found, directory))
+}
+
+#[tokio::test]
+async fn an_image_without_a_name_is_still_there_after_it_was_pushed() {
+    let Some((engine, found, _directory)) = built().await else { return };
     assert!(found.tags.is_empty(), "{found:?}");
     let registry = DockerRegistry::plain();
     let repository = format!("{}/hello", registry.host());
     push(&engine, &found, &repository).await.unwrap();
     // An engine deletes an image with its last name.
-    let after = engine.inspect(&id.to_string()).await.unwrap().expect("the image is still there");
+    let after = engine.inspect(&found.id.to_string()).await.unwrap().expect("the image is still there");
     assert!(!after.tags.iter().any(|tag| tag.starts_with(&repository)), "{after:?}");
     let raw = skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{repository}:image")]);
-    assert!(String::from_utf8_lossy(&raw).contains(&id.to_string()));
+    assert!(String::from_utf8_lossy(&raw).contains(&found.id.to_string()));
 
     // Nor is a name left where the push fails.
     drop(registry);
     push(&engine, &found, &repository).await.unwrap_err();
-    let after = engine.inspect(&id.to_string()).await.unwrap().expect("the image is still there");
+    let after = engine.inspect(&found.id.to_string()).await.unwrap().expect("the image is still there");
     assert!(!after.tags.iter().any(|tag| tag.starts_with(&repository)), "{after:?}");
 }
 
 #[tokio::test]
 async fn an_engine_tells_the_configuration_of_an_image_byte_for_byte() {
-    let Some(location) = engine() else { return };
-    let engine = DockerEngine::connect(&location).await.unwrap();
-    let directory = context("FROM scratch\nCOPY tool /tool\n", &[]);
-    let reporter: SharedReporter = Arc::new(Silent);
-    let id = engine.build(&request(directory.path(), &[]), &reporter).await.unwrap();
-    let found = engine.inspect(&id.to_string()).await.unwrap().unwrap();
+    let Some((engine, found, _directory)) = built().await else { return };
     let name = engine.name(&found, &format!("127.0.0.1:1/{}", name_for_a_push())).await.unwrap();
     let told = engine.configuration(&name.reference(), found.id).await.unwrap();
-    assert_eq!(Digest::of(&told), id);
+    assert_eq!(Digest::of(&told), found.id);
     // Of another image it is not taken, and of none there is none.
     engine.configuration(&name.reference(), Digest::of(b"another")).await.unwrap_err();
     engine.configuration("127.0.0.1:1/lambdactl-none:image", found.id).await.unwrap_err();
