@@ -32,10 +32,15 @@ use crate::services::docker::{DockerEngine, DockerError, EngineImage};
 /// How many exported bytes go by between two reports.
 const REPORT_EVERY: u64 = 1 << 20;
 
-/// Reads the image `name` (or an ID) of the engine, all but the layers that are `known`.
+/// Finds the image `name` (or an ID) in the engine.
 ///
-/// The image is asked for its platform before a byte of it is moved. Where a registry has all of
-/// it, none is.
+/// # Errors
+/// Where there is none, or the engine does not answer.
+pub async fn find(engine: &DockerEngine, name: &str) -> Result<EngineImage, DockerError> {
+    engine.inspect(name).await?.ok_or_else(|| DockerError::ImageNotFound { name: name.to_owned() })
+}
+
+/// Reads the image `name` (or an ID) of the engine, all but the layers that are `known`.
 pub async fn read(
     engine: &DockerEngine,
     name: &str,
@@ -43,8 +48,21 @@ pub async fn read(
     known: &KnownImages,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
-    let found =
-        engine.inspect(name).await?.ok_or_else(|| DockerError::ImageNotFound { name: name.to_owned() })?;
+    read_found(engine, name, find(engine, name).await?, architecture, known, reporter).await
+}
+
+/// The same for an image that was `found` already.
+///
+/// Its platform is looked at before a byte of it is moved. Where a registry has all of it, none
+/// is.
+pub async fn read_found(
+    engine: &DockerEngine,
+    name: &str,
+    found: EngineImage,
+    architecture: Option<Architecture>,
+    known: &KnownImages,
+    reporter: &SharedReporter,
+) -> Result<Image, ImageError> {
     let request = Request {
         level: known.compression(),
         documents: known.documents(),
@@ -52,9 +70,15 @@ pub async fn read(
     };
     // An engine takes a while to tell how it keeps images, which nobody has to know of an image that
     // is there.
-    let elsewhere = async { known.the_same_as(&found, request).await.map_or(Ok(()), Err) };
-    let ((), store) = match tokio::try_join!(elsewhere, async { Ok(engine.store().await) }) {
-        Ok(store) => store,
+    let elsewhere = async {
+        match known.the_same_as(&found, request).await {
+            Some(image) => Err(image),
+            None => Ok(known.layers(&found.diff_ids).await),
+        }
+    };
+    let engines = async { Ok(tokio::join!(engine.store(&found), engine.layer_sizes(&found))) };
+    let (layers, (store, sizes)) = match tokio::try_join!(elsewhere, engines) {
+        Ok(all) => all,
         Err(image) => {
             reporter.report(is_there(name));
             return Ok(image);
@@ -76,14 +100,10 @@ pub async fn read(
             Err(Untaken::Way(why)) => source.report_export(&why),
         }
     }
-    let layers = known.layers(&found.diff_ids).await;
     let (layers, sizes) = match store.is_containerd {
         // There they lie as the registry of a base image has them.
         true => (layers, None),
-        false => {
-            let sizes = engine.layer_sizes(&found).await;
-            (bases::add(engine, &found, sizes.as_deref(), known, layers, reporter).await, sizes)
-        }
+        false => (bases::add(engine, &found, sizes.as_deref(), known, layers, reporter).await, sizes),
     };
     reporter.report(Event::TransferPlanned(plan(&found, &layers, sizes.as_deref())));
     if store.is_near && !store.is_containerd && !layers.is_empty() {

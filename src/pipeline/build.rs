@@ -13,7 +13,7 @@ use crate::domain::size::{ByteSize, count};
 use crate::domain::spec::{AssembledSpec, BaseImage, DeploySpec, ImageSpec};
 use crate::image::known::KnownImages;
 use crate::image::{self, Image};
-use crate::services::docker::DockerEngine;
+use crate::services::docker::{DockerEngine, DockerError};
 
 /// Runs the build command, if there is one, and makes the image; for `architecture`, or for the
 /// image's own where `None`. Meanwhile, and only where it can spare work, `knowing` finds out
@@ -70,8 +70,14 @@ async fn make(
             image::assembled::assemble_on(assembled, base, architecture, knowing, reporter).await
         }
         ImageSpec::Existing(ImageSource::Engine(name)) => {
-            let (engine, known) = tokio::join!(DockerEngine::connect(cloud.engine()), knowing);
-            Ok(image::engine::read(&engine?, name, architecture, &known, reporter).await?)
+            let finding = async {
+                let engine = DockerEngine::connect(cloud.engine()).await?;
+                let found = image::engine::find(&engine, name).await?;
+                Ok::<_, DockerError>((engine, found))
+            };
+            let (found, known) = tokio::join!(finding, knowing);
+            let (engine, found) = found?;
+            Ok(image::engine::read_found(&engine, name, found, architecture, &known, reporter).await?)
         }
         ImageSpec::Existing(ImageSource::Layout { directory, tag }) => {
             Ok(image::layout::read_at(directory, tag.as_ref(), architecture, level, reporter).await?)

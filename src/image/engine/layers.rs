@@ -95,8 +95,8 @@ pub(super) async fn take(
         }
         taken
     };
-    name.remove().await;
-    source.image(taken?).await
+    let building = async { source.image(taken?).await };
+    tokio::join!(building, name.remove()).0
 }
 
 /// An image that is on its way from an engine.

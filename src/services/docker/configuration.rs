@@ -18,11 +18,10 @@ use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::discovery::Endpoint;
+use super::raw::{self, Connection};
 use crate::domain::digest::Digest;
 
 /// Nobody waits longer for it.
@@ -70,14 +69,7 @@ struct ResolveImageConfigResponse {
 /// The configuration of the image that is called `name` and has this ID, which is the
 /// configuration's digest. The error says why the engine did not tell it.
 pub(super) async fn read(endpoint: &Endpoint, name: &str, id: Digest) -> Result<Bytes, String> {
-    let reading = async {
-        match endpoint {
-            #[cfg(unix)]
-            Endpoint::Unix(path) => ask(tokio::net::UnixStream::connect(path).await?, name).await,
-            Endpoint::Tcp(address) => ask(TcpStream::connect(address).await?, name).await,
-            _ => Err("it is not asked on this kind of connection".into()),
-        }
-    };
+    let reading = async { ask(raw::connect(endpoint).await?, name).await };
     let config = match tokio::time::timeout(PATIENCE, reading).await {
         Ok(config) => config.map_err(|error| error.to_string())?,
         Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
@@ -88,10 +80,7 @@ pub(super) async fn read(endpoint: &Endpoint, name: &str, id: Digest) -> Result<
     }
 }
 
-async fn ask<S>(stream: S, name: &str) -> Result<Bytes, Failure>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn ask(stream: Box<dyn Connection>, name: &str) -> Result<Bytes, Failure> {
     // Ends with this function, and the build with it.
     let mut connections = JoinSet::new();
     let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -6,11 +6,11 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
-use bollard::models::SystemVersion;
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 
 use super::description::is_containerd;
 use super::discovery::{Candidate, Endpoint};
+use super::greeting::{self, Greeting};
 use super::{Builder, DockerError};
 use crate::services::http;
 
@@ -36,22 +36,23 @@ pub(super) async fn connect(candidate: &Candidate) -> Result<Greeted, DockerErro
     http::install_crypto_provider();
     let docker = open(&candidate.endpoint, API_DEFAULT_VERSION).map_err(|error| fault(&error))?;
     let greeting = async {
-        // An engine looks at all its parts to answer this, which takes longer than all else that is
-        // asked of it when nothing has changed. So the library's own negotiation, which asks for
-        // the same once more, is left out.
-        let version = docker.version().await?;
-        let docker = match agreed(&version) {
+        // The library's own negotiation asks for the version once more.
+        let greeting = match greeting::ping(&candidate.endpoint).await {
+            Some(greeting) => greeting,
+            None => Greeting::from(&docker.version().await?),
+        };
+        let docker = match agreed(&greeting) {
             Some(agreed) => open(&candidate.endpoint, &agreed)?,
             None => docker,
         };
-        let takes_context = !may_take_no_context(&version) || !keeps_images_in_containerd(&docker).await;
-        Ok::<_, BollardError>((docker, version, takes_context))
+        let takes_context = !may_take_no_context(&greeting) || !keeps_images_in_containerd(&docker).await;
+        Ok::<_, BollardError>((docker, greeting, takes_context))
     };
     let patience = match candidate.endpoint {
         Endpoint::Ssh(_) => SSH_GREETING_TIMEOUT,
         _ => GREETING_TIMEOUT,
     };
-    let (docker, version, takes_context) = tokio::time::timeout(patience, greeting)
+    let (docker, greeting, takes_context) = tokio::time::timeout(patience, greeting)
         .await
         .map_err(|_| DockerError::Unreachable {
             address: candidate.endpoint.to_string(),
@@ -59,7 +60,7 @@ pub(super) async fn connect(candidate: &Candidate) -> Result<Greeted, DockerErro
             why: format!("no answer within {} s", patience.as_secs()),
         })?
         .map_err(|error| fault(&error))?;
-    let is_docker = builder_of(&version) == Builder::BuildKit;
+    let is_docker = greeting.builder() == Builder::BuildKit;
     let builder = if is_docker && takes_context { Builder::BuildKit } else { Builder::Classic };
     Ok(Greeted { docker, builder, is_docker })
 }
@@ -70,20 +71,14 @@ async fn keeps_images_in_containerd(docker: &Docker) -> bool {
 
 /// Tells whether BuildKit takes no context from a request where the images are in containerd: so
 /// it was from its first days there to Docker 27. <https://github.com/moby/moby/issues/47717>
-fn may_take_no_context(version: &SystemVersion) -> bool {
-    (Some((1, 42))..Some((1, 48))).contains(&api(version))
-}
-
-/// The version of the API.
-fn api(version: &SystemVersion) -> Option<(u32, u32)> {
-    let (major, minor) = version.api_version.as_deref()?.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
+fn may_take_no_context(greeting: &Greeting) -> bool {
+    (Some((1, 42))..Some((1, 48))).contains(&greeting.api)
 }
 
 /// The version of the API both sides know, where the engine is older than the library: it refuses
 /// requests that are newer than itself.
-fn agreed(version: &SystemVersion) -> Option<ClientVersion> {
-    let (major, minor) = api(version)?;
+fn agreed(greeting: &Greeting) -> Option<ClientVersion> {
+    let (major, minor) = greeting.api?;
     let engines = ClientVersion { major_version: major as usize, minor_version: minor as usize };
     (engines < *API_DEFAULT_VERSION).then_some(engines)
 }
@@ -108,17 +103,6 @@ fn open(endpoint: &Endpoint, version: &ClientVersion) -> Result<Docker, BollardE
         // The one this system does not have.
         other => Err(BollardError::UnsupportedURISchemeError { uri: other.to_string() }),
     }
-}
-
-/// Which builder the engine has, whether or not that takes a context.
-///
-/// `/_ping` cannot be asked: Docker 20.10 has BuildKit without saying so there, and Podman says
-/// nothing. BuildKit came with API 1.39 for Linux; Podman builds with its own tool behind the
-/// classic call, and engines for Windows containers have the classic builder only.
-pub(super) fn builder_of(version: &SystemVersion) -> Builder {
-    let is_podman = version.components.iter().flatten().any(|component| component.name.contains("Podman"));
-    let is_windows = version.os.as_deref() == Some("windows");
-    if is_podman || is_windows || api(version) < Some((1, 39)) { Builder::Classic } else { Builder::BuildKit }
 }
 
 /// Turns a failed greeting into what it means. The library's own words say next to nothing, so
@@ -209,13 +193,13 @@ mod tests {
         assert!(error.to_string().contains("there is no such socket"), "{error}");
     }
 
-    fn version(json: &str) -> SystemVersion {
-        serde_json::from_str(json).unwrap()
+    fn greeting(json: &str) -> Greeting {
+        Greeting::from(&serde_json::from_str::<bollard::models::SystemVersion>(json).unwrap())
     }
 
     #[test]
     fn an_older_engine_is_not_asked_in_a_newer_version() {
-        let agreed = |json: &str| agreed(&version(json)).map(|agreed| agreed.to_string());
+        let agreed = |json: &str| agreed(&greeting(json)).map(|agreed| agreed.to_string());
         assert_eq!(agreed(r#"{"ApiVersion":"1.41"}"#), Some("1.41".to_owned()));
         assert_eq!(agreed(&format!(r#"{{"ApiVersion":"{API_DEFAULT_VERSION}"}}"#)), None);
         assert_eq!(agreed(r#"{"ApiVersion":"9.0"}"#), None);
@@ -225,31 +209,8 @@ mod tests {
     #[test]
     fn engines_are_known_whose_buildkit_may_take_no_context() {
         for (api, wanted) in [("1.41", false), ("1.44", true), ("1.47", true), ("1.48", false)] {
-            let version = version(&format!(r#"{{"ApiVersion":"{api}","Os":"linux"}}"#));
-            assert_eq!(may_take_no_context(&version), wanted, "{api}");
-        }
-    }
-
-    #[test]
-    fn the_builder_is_chosen_by_what_the_engine_is() {
-        for (json, wanted) in [
-            (
-                r#"{"ApiVersion":"1.41","Os":"linux","Components":[{"Name":"Engine","Version":"20.10.24"}]}"#,
-                Builder::BuildKit,
-            ),
-            (
-                r#"{"ApiVersion":"1.52","Os":"linux","Components":[{"Name":"Engine","Version":"29.0.0"}]}"#,
-                Builder::BuildKit,
-            ),
-            (
-                r#"{"ApiVersion":"1.41","Os":"linux","Components":[{"Name":"Podman Engine","Version":"4.3.1"}]}"#,
-                Builder::Classic,
-            ),
-            (r#"{"ApiVersion":"1.41","Os":"windows"}"#, Builder::Classic),
-            (r#"{"ApiVersion":"1.38","Os":"linux"}"#, Builder::Classic),
-            (r#"{"Os":"linux"}"#, Builder::Classic),
-        ] {
-            assert_eq!(builder_of(&version(json)), wanted, "{json}");
+            let greeting = greeting(&format!(r#"{{"ApiVersion":"{api}","Os":"linux"}}"#));
+            assert_eq!(may_take_no_context(&greeting), wanted, "{api}");
         }
     }
 }

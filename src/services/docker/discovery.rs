@@ -32,6 +32,13 @@ impl Endpoint {
     pub(super) fn is_socket(&self) -> bool {
         matches!(self, Self::Unix(_) | Self::Pipe(_))
     }
+
+    /// Tells whether a service of this system listens there: engines in virtual machines have
+    /// their sockets in a home directory, or are on systems that are not Linux.
+    pub(super) fn is_of_this_system(&self) -> bool {
+        let Self::Unix(path) = self else { return false };
+        cfg!(target_os = "linux") && path.canonicalize().is_ok_and(|path| path.starts_with("/run"))
+    }
 }
 
 impl fmt::Display for Endpoint {

@@ -81,6 +81,8 @@ fn engine_image(found: ImageInspect) -> Result<EngineImage, String> {
         tags: found.repo_tags.unwrap_or_default().into_iter().filter(|tag| tag != "<none>:<none>").collect(),
         size: found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
         diff_ids,
+        // With containerd there are none to name.
+        lies_in_directories: found.graph_driver.is_some_and(|driver| !driver.data.is_empty()),
     })
 }
 

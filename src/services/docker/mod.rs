@@ -15,9 +15,11 @@ mod error;
 mod export;
 mod failure;
 mod files;
+mod greeting;
 mod progress;
 mod published;
 mod push;
+mod raw;
 mod transcript;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -123,6 +125,8 @@ pub struct EngineImage {
     pub diff_ids: Vec<DiffId>,
     /// Its names.
     pub tags: Vec<String>,
+    /// Whether the engine says where its layers lie as directories; some do not, and have them.
+    pub lies_in_directories: bool,
 }
 
 /// An image of the engine that is in a registry too.
@@ -214,8 +218,14 @@ impl DockerEngine {
         published::below(&self.docker, image).await
     }
 
-    /// How it keeps images. Where it does not tell, it is taken for one that is far away.
-    pub async fn store(&self) -> ImageStore {
+    /// How it keeps images, such as this one. Where it does not tell, it is taken for one that is far
+    /// away.
+    pub async fn store(&self, image: &EngineImage) -> ImageStore {
+        // To describe itself, an engine looks at all its parts, which takes longer than to find an
+        // image.
+        if image.lies_in_directories && self.endpoint.is_of_this_system() {
+            return ImageStore { is_containerd: false, is_near: self.is_near };
+        }
         match self.docker.info().await {
             Ok(info) => ImageStore {
                 is_containerd: description::is_containerd(&info),
