@@ -100,8 +100,9 @@ impl Trust {
         install_crypto_provider();
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut extra = Vec::new();
-        // Often both variables that can name a file name the same.
-        for path in extra_roots.iter().collect::<BTreeSet<_>>() {
+        // Often both variables that can name a file name the same, and it is the platform's own.
+        let is_extra = |path: &&PathBuf| platform_bundle() != Some(path.as_path());
+        for path in extra_roots.iter().filter(is_extra).collect::<BTreeSet<_>>() {
             extra.extend(read_roots(path)?);
         }
         let roots = Arc::new(Roots { extra, provider: provider.clone(), verifier: OnceLock::new() });
@@ -223,9 +224,12 @@ fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, HttpError> {
 }
 
 fn platform_roots() -> Vec<CertificateDer<'static>> {
-    let bundle = PLATFORM_BUNDLES.iter().map(Path::new).find(|path| path.exists());
     // Absent or broken: other platforms keep their roots elsewhere, where they are found anyway.
-    bundle.and_then(|path| read_roots(path).ok()).unwrap_or_default()
+    platform_bundle().and_then(|path| read_roots(path).ok()).unwrap_or_default()
+}
+
+fn platform_bundle() -> Option<&'static Path> {
+    PLATFORM_BUNDLES.iter().map(Path::new).find(|path| path.exists())
 }
 
 /// The system's proxy for `url`, but never one for this machine itself.
