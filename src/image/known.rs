@@ -35,6 +35,7 @@ pub struct KnownImages {
     published: Option<Arc<dyn Published>>,
     compression: CompressionLevel,
     documents: Option<Arc<dyn Documents>>,
+    foresight: Option<Arc<dyn Foresight>>,
     pushed_from_here: bool,
 }
 
@@ -46,6 +47,13 @@ pub trait Published: fmt::Debug + Send + Sync {
         reference: &'a ImageReference,
         architecture: Option<Architecture>,
     ) -> BoxFuture<'a, Option<Image>>;
+}
+
+/// Prepares for an image that is still being made.
+pub trait Foresight: fmt::Debug + Send + Sync {
+    /// Called when it is known that the image is none of those the registry has, with the layers it
+    /// most likely stands on, the lowest first.
+    fn expect(&self, layers: Vec<DiffId>);
 }
 
 /// Layers that a registry was seen to have, by the digest of what is in them.
@@ -105,6 +113,12 @@ impl KnownImages {
 
     pub(super) fn documents(&self) -> Option<&dyn Documents> {
         self.documents.as_deref()
+    }
+
+    /// Tells somebody as soon as can be what will be below what is new.
+    #[must_use]
+    pub fn foreseen_by(self, foresight: Arc<dyn Foresight>) -> Self {
+        Self { foresight: Some(foresight), ..self }
     }
 
     pub(super) fn made(&self) -> Option<UnboundedSender<GzipLayer>> {
@@ -214,8 +228,21 @@ impl KnownImages {
             }
             known.add(image, wanted);
         }
+        if let Some((foresight, image)) = self.foresight.as_ref().zip(self.images.first())
+            && wanted.iter().any(|diff_id| known.get(diff_id).is_none())
+        {
+            foresight.expect(below(&image.config.diff_ids().unwrap_or_default(), wanted));
+        }
         known
     }
+}
+
+/// The layers that an image with the layers `wanted` at its top most likely has below what is new,
+/// judging from an earlier one with as many layers.
+fn below(earlier: &[DiffId], wanted: &[DiffId]) -> Vec<DiffId> {
+    let base = earlier.len().saturating_sub(wanted.len());
+    let same = earlier[base..].iter().zip(wanted).take_while(|(earlier, wanted)| earlier == wanted).count();
+    earlier[..base + same].to_vec()
 }
 
 /// Documents that were kept, and nothing else.
@@ -298,5 +325,28 @@ impl KnownLayers {
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &GzipLayer> {
         self.layers.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_below_a_change_is_told_from_an_earlier_image() {
+        let ids =
+            |names: &str| -> Vec<DiffId> { names.bytes().map(|name| DiffId(Digest::of(&[name]))).collect() };
+        for (earlier, wanted, expected) in [
+            // All layers are named, as of an engine's image, or the upper ones, as those made here.
+            ("abcd", "abcX", "abc"),
+            ("abcd", "X", "abc"),
+            ("abcd", "cX", "abc"),
+            ("abcd", "Xd", "ab"),
+            ("abcd", "aXcd", "a"),
+            ("abcd", "XYZVW", ""),
+            ("", "X", ""),
+        ] {
+            assert_eq!(below(&ids(earlier), &ids(wanted)), ids(expected), "{wanted} over {earlier}");
+        }
     }
 }

@@ -6,8 +6,9 @@
 //! need them say nothing. What a check came to is remembered by everything it depends on, so that
 //! a deployment without a change reads nothing at all.
 //!
-//! One exception to "before anything is written": `push` and `deploy` send layers of an engine's
-//! image while the rest is still being exported. No manifest names them, so nobody sees them.
+//! One exception to "before anything is written": `push` and `deploy` send layers while the rest of
+//! the image is still being made, and while it is checked. No manifest names them, so nobody sees
+//! them.
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::ahead::{Ahead, kept};
 use super::cache::Shelf;
 use super::cloud::Cloud;
 use super::error::PipelineError;
@@ -67,9 +69,10 @@ pub(super) async fn refuse(
     spec: &DeploySpec,
     wanted: &Wanted,
     image: &Image,
+    ahead: &Ahead,
 ) -> Result<(), PipelineError> {
     let checking = async {
-        let report = report(cloud, spec, wanted, image, Reach::AtHand).await?;
+        let report = report(cloud, spec, wanted, image, Reach::AtHand, ahead).await?;
         for layer in &report.unread {
             let remark = format!(
                 "layer {} ({}) is not on this machine and was not checked",
@@ -102,7 +105,8 @@ pub(super) async fn tell(
     let subject = subject(&image);
     let checking = async {
         let image = if are_layers_needed { image.brought_here(cloud.reporter()).await? } else { image };
-        let report = report(cloud, spec, wanted, &image, Reach::Everything).await?;
+        let ahead = Ahead::new(cloud);
+        let report = report(cloud, spec, wanted, &image, Reach::Everything, &ahead).await?;
         let outcome = outcome(&report);
         Ok(((report, image), outcome))
     };
@@ -154,6 +158,7 @@ async fn report(
     wanted: &Wanted,
     image: &Image,
     reach: Reach,
+    ahead: &Ahead,
 ) -> Result<CheckReport, PipelineError> {
     let key = key(image, wanted);
     if let Some(Remembered { findings, size }) = remembered(cloud, key).await {
@@ -161,30 +166,38 @@ async fn report(
         return Ok(CheckReport { layers: image.layers.len(), size, ..report });
     }
     let diff_ids = image.config.diff_ids().unwrap_or_default();
-    let reading = image.layers.iter().zip(&diff_ids).map(|(layer, diff_id)| {
+    let laid = ahead.laid(&diff_ids).await;
+    let open = laid.layers().len();
+    let reading = image.layers.iter().zip(&diff_ids).skip(open).map(|(layer, diff_id)| {
         // A future that borrows is not known to be one that can be sent.
         let (cloud, layer, diff_id) = (cloud.clone(), layer.clone(), *diff_id);
         async move { contents(&cloud, &layer, diff_id, reach).await }
     });
     let reading: Vec<_> = reading.collect();
     let layers: Vec<Option<Arc<LayerFiles>>> = stream::iter(reading).buffered(READS).try_collect().await?;
-    let unread = layers.iter().zip(&diff_ids).enumerate().filter(|(_, (files, _))| files.is_none());
-    let unread: Vec<LayerPlace> =
-        unread.map(|(index, (_, diff_id))| LayerPlace { number: index + 1, diff_id: *diff_id }).collect();
-    let size = layers.iter().flatten().map(|files| files.size()).sum();
-    let (image, wanted) = (image.clone(), wanted.clone());
-    let layers_count = layers.len();
+    let (subject, wanted) = (image.clone(), wanted.clone());
     // Laying many files over each other takes a while.
-    let judging = tokio::task::spawn_blocking(move || check::check(&image, &wanted, &layers));
-    let findings = judging.await.map_err(|error| ImageError::Read {
+    let judging = tokio::task::spawn_blocking(move || {
+        let mut laid = laid;
+        layers.into_iter().for_each(|layer| laid.add(layer));
+        let findings = check::check(&subject, &wanted, &laid);
+        (laid, findings)
+    });
+    let (laid, findings) = judging.await.map_err(|error| ImageError::Read {
         what: "image".to_owned(),
         source: std::io::Error::other(error),
     })?;
+    let unread = laid.layers().iter().zip(&diff_ids).enumerate().filter(|(_, (files, _))| files.is_none());
+    let unread: Vec<LayerPlace> =
+        unread.map(|(index, (_, diff_id))| LayerPlace { number: index + 1, diff_id: *diff_id }).collect();
+    let size = laid.layers().iter().flatten().map(|files| files.size()).sum();
+    // So does to let go of them.
+    drop(tokio::task::spawn_blocking(move || drop(laid)));
     if unread.is_empty() {
         remember(cloud, key, &Remembered { findings: findings.clone(), size }).await;
     }
     let report = CheckReport::new(findings, &spec.allow);
-    Ok(CheckReport { layers: layers_count, unread, size, ..report })
+    Ok(CheckReport { layers: image.layers.len(), unread, size, ..report })
 }
 
 /// What is in a layer; `None` where it would have to be downloaded and need not be.
@@ -198,8 +211,11 @@ async fn contents(
         keep(cloud, files.clone()).await;
         return Ok(Some(files.clone()));
     }
-    if let Some(files) = kept(cloud, diff_id).await {
-        return Ok(Some(files));
+    if let Some(cache) = cloud.cache().cloned() {
+        let reading = tokio::task::spawn_blocking(move || kept(&cache, diff_id));
+        if let Some(files) = reading.await.ok().flatten() {
+            return Ok(Some(Arc::new(files)));
+        }
     }
     if reach == Reach::AtHand && !layer.source.is_at_hand() {
         return Ok(None);
@@ -208,15 +224,6 @@ async fn contents(
     let files = Arc::new(check::read_layer(layer, diff_id, cloud.reporter()).await?);
     keep(cloud, files.clone()).await;
     Ok(Some(files))
-}
-
-async fn kept(cloud: &Cloud, diff_id: DiffId) -> Option<Arc<LayerFiles>> {
-    let cache = cloud.cache()?.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        let bytes = cache.get(Shelf::Contents, &diff_id.0)?;
-        LayerFiles::from_bytes(&bytes).filter(|files| files.diff_id() == diff_id)
-    });
-    reading.await.ok().flatten().map(Arc::new)
 }
 
 async fn keep(cloud: &Cloud, files: Arc<LayerFiles>) {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::ahead::Ahead;
 use super::apply::{self, Applied, Pushing, Work};
 use super::cloud::Cloud;
 use super::early::{self, Announcements, Arrivals};
@@ -60,8 +61,10 @@ pub(super) async fn prepare(
     let name = &spec.function.name;
     let began = Instant::now();
     cloud.report(Event::StepStarted { step: Step::Observe, subject: name.to_string() });
-    let (announcements, arrivals) = early.unzip();
-    let (layers, allow) = announcements.map(|it: Announcements| ((it.made, it.begun), it.allow)).unzip();
+    let none = Arrivals::default();
+    let (announcements, arrivals) = early.unwrap_or_else(|| (early::announcements().0, &none));
+    let Announcements { made, begun, whole, allow } = announcements;
+    let ahead = Ahead::new(cloud);
     let (around_is_known, around_known) = oneshot::channel::<observe::Surroundings>();
     let (function_is_known, function_known) = oneshot::channel();
     let observing = async {
@@ -72,7 +75,7 @@ pub(super) async fn prepare(
             outcome: around.outcome().to_owned(),
             elapsed,
         });
-        // Nobody listens where nothing may go early.
+        // Nobody listens any more where the build has failed.
         let _ = around_is_known.send(around.clone());
         Ok::<_, PipelineError>(around)
     };
@@ -84,19 +87,16 @@ pub(super) async fn prepare(
         let _ = function_is_known.send((function.clone(), belongings.clone()));
         let knowing = async {
             let known = knowledge::of_function(cloud, function.as_ref()).await;
-            match layers {
-                Some((made, begun)) => known.announcing(made).announcing_early(begun),
-                None => known,
-            }
+            known.announcing(made).announcing_early(begun).foreseen_by(ahead.clone())
         };
         let architecture = architecture(&spec.function, function.as_ref());
         let image = Box::pin(build::image(cloud, spec, architecture, knowing)).await?;
+        let _ = whole.send(image.clone());
         let wanted = check::wanted(&spec.function, function.as_ref().map(|found| &found.function));
-        Box::pin(check::refuse(cloud, spec, &wanted, &image)).await?;
+        Box::pin(check::refuse(cloud, spec, &wanted, &image, &ahead)).await?;
         Ok((function, belongings, image))
     };
     let allowing = async {
-        let Some(allow) = allow else { return Ok(()) };
         // Without an answer there is an error, which ends everything.
         let (Ok(around), Ok((function, belongings))) = (around_known.await, function_known.await) else {
             return Ok(());
@@ -120,7 +120,7 @@ pub(super) async fn prepare(
     };
     let ways = match repository {
         Some(_) if is_there => Some(Ways::nowhere(&image)),
-        Some(uri) => Some(ways(cloud, uri, &image, arrivals.unwrap_or(&Arrivals::default())).await?),
+        Some(uri) => Some(ways(cloud, uri, &image, arrivals).await?),
         None => None,
     };
     let transfer = ways.as_ref().unwrap_or(&Ways::into_nothing(&image)).plan(&image);
@@ -321,7 +321,8 @@ async fn prepare_push(
     spec: &DeploySpec,
     announcements: Announcements,
 ) -> Result<(Repository, Image), PipelineError> {
-    let Announcements { made, begun, allow } = announcements;
+    let Announcements { made, begun, whole, allow } = announcements;
+    let ahead = Ahead::new(cloud);
     let (tell, told) = oneshot::channel();
     let looking = async {
         let found = observe::repository(cloud, &spec.repository).await?;
@@ -336,15 +337,16 @@ async fn prepare_push(
         match told.await {
             Ok(repository) => {
                 let known = knowledge::of_repository(cloud, &repository).await;
-                known.announcing(made).announcing_early(begun)
+                known.announcing(made).announcing_early(begun).foreseen_by(ahead.clone())
             }
             Err(_) => knowledge::nothing(cloud),
         }
     };
     let building = async {
         let image = Box::pin(build::image(cloud, spec, spec.function.architecture, knowing)).await?;
+        let _ = whole.send(image.clone());
         let wanted = Wanted { is_settled: false, ..check::wanted(&spec.function, None) };
-        Box::pin(check::refuse(cloud, spec, &wanted, &image)).await?;
+        Box::pin(check::refuse(cloud, spec, &wanted, &image, &ahead)).await?;
         Ok(image)
     };
     let fetching = async {

@@ -1,4 +1,4 @@
-//! Sends layers while the image they belong to is still being exported and compressed.
+//! Sends layers while the image they belong to is still being exported, compressed and checked.
 //!
 //! A blob that no manifest names changes nothing for anybody, and the next run uses it: so layers
 //! can go before it is known whether all others can be made, as soon as it is known that the
@@ -6,6 +6,9 @@
 //!
 //! A large layer even goes while it is being compressed itself. Then its digest is not known and
 //! the repository cannot be asked for it, so this is only for repositories that have no image.
+//!
+//! What is small goes when the image is whole, while that is being checked: into a repository that
+//! has others of its layers it is sent without a question.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +21,11 @@ use tokio::sync::oneshot;
 use super::cloud::Cloud;
 use super::knowledge;
 use super::limits::UPLOADS;
+use super::ways::{self, Blob};
 use crate::domain::digest::{DiffId, Digest};
+use crate::domain::manifest::Descriptor;
 use crate::event::Event;
+use crate::image::Image;
 use crate::image::growing::GrowingLayer;
 use crate::image::gzip::GzipLayer;
 use crate::services::ecr::Repository;
@@ -72,11 +78,11 @@ impl Arrivals {
         self.lock().blobs.insert(digest, arrival);
     }
 
-    /// Whether a layer that was made was not known before.
-    fn begin(&self, layer: &GzipLayer) -> bool {
+    /// Whether a blob was not known before.
+    fn begin(&self, blob: &Blob) -> bool {
         let mut known = self.lock();
-        !known.growing.contains(&layer.diff_id)
-            && known.blobs.insert(layer.digest, Arrival::UnderWay).is_none()
+        !blob.diff_id.is_some_and(|diff_id| known.growing.contains(&diff_id))
+            && known.blobs.insert(blob.descriptor.digest, Arrival::UnderWay).is_none()
     }
 
     fn give_up(&self, digest: &Digest) {
@@ -106,6 +112,8 @@ pub(super) struct Announcements {
     pub(super) made: UnboundedSender<GzipLayer>,
     /// Takes large layers when they begin to be made; they are announced again when they are.
     pub(super) begun: UnboundedSender<GrowingLayer>,
+    /// Takes the image when it is whole.
+    pub(super) whole: oneshot::Sender<Image>,
     /// Takes the repository as soon as layers may go there.
     pub(super) allow: oneshot::Sender<Repository>,
 }
@@ -115,6 +123,7 @@ pub(super) struct Announcements {
 pub(super) struct Announced {
     made: UnboundedReceiver<GzipLayer>,
     begun: UnboundedReceiver<GrowingLayer>,
+    whole: oneshot::Receiver<Image>,
     allowed: oneshot::Receiver<Repository>,
 }
 
@@ -122,32 +131,43 @@ pub(super) struct Announced {
 pub(super) fn announcements() -> (Announcements, Announced) {
     let (made, layers) = mpsc::unbounded_channel();
     let (begun, growing) = mpsc::unbounded_channel();
+    let (whole, image) = oneshot::channel();
     let (allow, allowed) = oneshot::channel();
-    (Announcements { made, begun, allow }, Announced { made: layers, begun: growing, allowed })
+    let announced = Announced { made: layers, begun: growing, whole: image, allowed };
+    (Announcements { made, begun, whole, allow }, announced)
 }
 
-/// A layer that was announced.
-enum Layer {
-    Made(Box<GzipLayer>),
+/// What goes early.
+enum Parcel {
+    /// A blob that may be there.
+    Made(Box<Blob>),
+    /// One that the repository is not asked for.
+    New(Box<Blob>),
     Begun(GrowingLayer),
 }
 
-/// Sends the layers that come until there are no more. What fails here is tried again by the
-/// push itself, and fails there with a word about it.
+/// Sends what comes until there is no more. What fails here is tried again by the push itself, and
+/// fails there with a word about it.
 pub(super) async fn send(cloud: &Cloud, announced: Announced, arrivals: &Arrivals) {
-    let Announced { made, begun, allowed } = announced;
+    let Announced { made, begun, whole, allowed } = announced;
     let Ok(repository) = allowed.await else { return };
     let Ok(client) = cloud.registry(&repository.uri.registry).await else { return };
-    let sending = Sending { cloud, client, repository, arrivals, grows: AtomicBool::new(true) };
-    let made = received(made).map(|layer| Layer::Made(Box::new(layer)));
-    let layers = stream::select(made, received(begun).map(Layer::Begun));
-    let send = |layer| async {
-        match layer {
-            Layer::Made(layer) => sending.made(&layer).await,
-            Layer::Begun(layer) => sending.begun(&layer).await,
+    let made = received(made).map(|layer| Parcel::Made(Box::new(layer.into())));
+    let unasked = stream::once(whole).map(|image| match image {
+        Ok(image) => ways::sent_unasked(&image, &repository.uri),
+        Err(_) => Vec::new(),
+    });
+    let unasked = unasked.flat_map(stream::iter).map(|blob| Parcel::New(Box::new(blob)));
+    let parcels = stream::select(stream::select(made, received(begun).map(Parcel::Begun)), unasked);
+    let sending = Sending { cloud, client, repository: &repository, arrivals, grows: AtomicBool::new(true) };
+    let send = |parcel| async {
+        match parcel {
+            Parcel::Made(blob) => sending.blob(&blob, false).await,
+            Parcel::New(blob) => sending.blob(&blob, true).await,
+            Parcel::Begun(layer) => sending.begun(&layer).await,
         }
     };
-    layers.for_each_concurrent(UPLOADS, send).await;
+    parcels.for_each_concurrent(UPLOADS, send).await;
 }
 
 fn received<T>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> {
@@ -157,46 +177,48 @@ fn received<T>(receiver: UnboundedReceiver<T>) -> impl Stream<Item = T> {
 struct Sending<'a> {
     cloud: &'a Cloud,
     client: RegistryClient,
-    repository: Repository,
+    repository: &'a Repository,
     arrivals: &'a Arrivals,
     /// Whether layers go while they are made: not where one could not.
     grows: AtomicBool,
 }
 
 impl Sending<'_> {
-    async fn made(&self, layer: &GzipLayer) {
+    async fn blob(&self, blob: &Blob, is_new: bool) {
         // An image may have a layer twice.
-        if !self.arrivals.begin(layer) {
+        if !self.arrivals.begin(blob) {
             return;
         }
-        if let Err(error) = self.send(layer).await {
-            self.arrivals.give_up(&layer.digest);
-            self.remark(format!("layer {} could not be sent early: {error}", layer.digest.short()));
+        if let Err(error) = self.send(blob, is_new).await {
+            let digest = &blob.descriptor.digest;
+            self.arrivals.give_up(digest);
+            self.remark(format!("blob {} could not be sent early: {error}", digest.short()));
         }
     }
 
-    async fn send(&self, layer: &GzipLayer) -> Result<(), RegistryError> {
+    async fn send(&self, blob: &Blob, is_new: bool) -> Result<(), RegistryError> {
         let Self { cloud, client, repository: Repository { uri, .. }, arrivals, .. } = self;
-        let GzipLayer { digest, size, diff_id, .. } = *layer;
+        let Blob { descriptor, source, diff_id, .. } = blob;
+        let Descriptor { digest, size, .. } = *descriptor;
         // The push waits for this to end, and knows then what came of it.
         let sending = async {
             let name = &uri.name;
             // Another repository of the same registry may hand it over.
-            let from = layer.source.known_at(&uri.registry).map(|(other, _)| other);
+            let from = source.known_at(&uri.registry).map(|(other, _)| other);
             let is_there = match from {
                 Some(other) => other == name,
-                None => client.has_blob(name, &digest).await?,
+                None => !is_new && client.has_blob(name, &digest).await?,
             };
             let arrival = if is_there {
                 Arrival::Found
             } else {
                 cloud.report(Event::BlobStarted { digest, size, sent: 0 });
-                client.upload_blob(name, &layer.descriptor(), &layer.source, from).await?.into()
+                client.upload_blob(name, descriptor, source, from).await?.into()
             };
             arrivals.end(digest, arrival);
             Ok(())
         };
-        if !cloud.limits().uploads.once(uri, digest, Some(diff_id), sending).await? {
+        if !cloud.limits().uploads.once(uri, digest, *diff_id, sending).await? {
             if arrivals.get(&digest) != Some(Arrival::UnderWay) {
                 // The push itself has sent it, and said so.
                 return Ok(());
@@ -212,7 +234,7 @@ impl Sending<'_> {
     /// Sends a layer while it is made. Whatever comes in between, it goes when it is made.
     async fn begun(&self, layer: &GrowingLayer) {
         let diff_id = layer.diff_id();
-        let is_new = knowledge::is_new(self.cloud, &self.repository).await;
+        let is_new = knowledge::is_new(self.cloud, self.repository).await;
         if !is_new || !self.arrivals.begin_growing(diff_id) {
             return;
         }
@@ -227,7 +249,7 @@ impl Sending<'_> {
         self.arrivals.end_growing(&diff_id, sent);
         // Where it is not made yet, it is announced when it is.
         if let Some(layer) = layer.made().filter(|_| sent.is_none()) {
-            self.made(&layer).await;
+            self.blob(&layer.into(), false).await;
         }
     }
 

@@ -3,6 +3,7 @@
 //! `spec + image + observed → DeployPlan::between (pure) → apply → Deployment`. `plan` and
 //! `deploy` share everything up to the first write. `cli` calls one function a verb here.
 
+mod ahead;
 mod apply;
 mod build;
 mod cache;
@@ -36,6 +37,7 @@ mod ways;
 
 use std::time::Duration;
 
+use self::ahead::Ahead;
 use crate::domain::finding::CheckReport;
 use crate::domain::function::Function;
 use crate::domain::invocation::{Invocation, InvokeRequest};
@@ -136,7 +138,7 @@ impl Cloud {
     pub async fn build(&self, spec: &DeploySpec) -> Result<Image, PipelineError> {
         let image = self.image(spec).await?;
         let wanted = Wanted { is_settled: false, ..check::wanted(&spec.function, None) };
-        check::refuse(self, spec, &wanted, &image).await?;
+        check::refuse(self, spec, &wanted, &image, &Ahead::new(self)).await?;
         Ok(image)
     }
 

@@ -10,6 +10,7 @@ use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::Descriptor;
 use crate::domain::reference::RepositoryUri;
 use crate::domain::transfer::{KnownBy, PlannedLayer, SMALL, TransferPlan, Way};
+use crate::image::gzip::GzipLayer;
 use crate::image::{BlobSource, Image, Origin};
 use crate::services::registry::{RegistryClient, RegistryError};
 
@@ -24,6 +25,13 @@ pub(super) struct Blob {
     pub(super) is_layer: bool,
     /// What is in it, if it is a layer whose configuration says so.
     pub(super) diff_id: Option<DiffId>,
+}
+
+impl From<GzipLayer> for Blob {
+    fn from(layer: GzipLayer) -> Self {
+        let descriptor = layer.descriptor();
+        Self { descriptor, source: layer.source, is_layer: true, diff_id: Some(layer.diff_id) }
+    }
 }
 
 /// Every blob of an image once, the configuration among them, each with its way.
@@ -106,6 +114,15 @@ impl Ways {
 fn is_likely_new(blob: &Blob, image: &Image, repository: &RepositoryUri) -> bool {
     let is_small = blob.descriptor.size <= SMALL && blob.source.is_at_hand();
     is_small && image.is_partly_in(repository)
+}
+
+/// The blobs that go without a question into a repository which has others of the image: layers
+/// that it most likely lacks, and the configuration.
+pub(super) fn sent_unasked(image: &Image, repository: &RepositoryUri) -> Vec<Blob> {
+    if !image.is_partly_in(repository) {
+        return Vec::new();
+    }
+    distinct(image).filter(|blob| !blob.is_layer || is_likely_new(blob, image, repository)).collect()
 }
 
 /// The way of a blob that is not there.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::files::{LayerFiles, normal};
 use super::tree::{Lookup, Node, Tree};
-use super::{VARIABLES, Wanted};
+use super::{Laid, VARIABLES, Wanted};
 use crate::domain::digest::DiffId;
 use crate::domain::finding::Place;
 use crate::domain::platform::Architecture;
@@ -20,7 +20,7 @@ pub(super) struct Context<'a> {
     pub(super) image: &'a Image,
     pub(super) wanted: &'a Wanted,
     pub(super) layers: &'a [Option<Arc<LayerFiles>>],
-    pub(super) tree: Tree,
+    pub(super) tree: &'a Tree,
     pub(super) architecture: Option<Architecture>,
     /// The words the function is started with.
     pub(super) words: Vec<Word>,
@@ -36,7 +36,7 @@ pub(super) struct Word {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(image: &'a Image, wanted: &'a Wanted, layers: &'a [Option<Arc<LayerFiles>>]) -> Self {
+    pub(super) fn new(image: &'a Image, wanted: &'a Wanted, laid: &'a Laid) -> Self {
         let overrides = &wanted.overrides;
         let chosen = |own: &[String], ours: &'static str, key: &str, theirs: &'static str| {
             let (texts, field) =
@@ -64,8 +64,8 @@ impl<'a> Context<'a> {
         Self {
             image,
             wanted,
-            layers,
-            tree: Tree::of(layers),
+            layers: &laid.layers,
+            tree: &laid.tree,
             architecture: Architecture::from_oci(&image.config.platform().architecture),
             words: entry_point.chain(command).collect(),
             working_directory: format!("/{}", normal(directory)),

@@ -33,6 +33,7 @@ use crate::event::SharedReporter;
 use context::Context;
 pub use files::LayerFiles;
 pub use scan::Scan;
+use tree::Tree;
 
 /// How much of a layer is unpacked at a time.
 const CHUNK: usize = 128 << 10;
@@ -76,9 +77,38 @@ pub struct Wanted {
     pub is_settled: bool,
 }
 
-/// Holds an image against the rules; `None` stands for a layer that was not read.
-pub fn check(image: &Image, wanted: &Wanted, layers: &[Option<Arc<LayerFiles>>]) -> Vec<Finding> {
-    rules::all(&Context::new(image, wanted, layers))
+/// The layers of an image, or the lowest of them, laid over each other.
+#[derive(Debug, Default)]
+pub struct Laid {
+    layers: Vec<Option<Arc<LayerFiles>>>,
+    tree: Tree,
+}
+
+impl Laid {
+    /// Adds the next higher layer; `None` stands for one that was not read. With many files it
+    /// takes a while.
+    pub fn add(&mut self, layer: Option<Arc<LayerFiles>>) {
+        self.tree.add(layer.as_deref());
+        self.layers.push(layer);
+    }
+
+    /// What there is, the lowest first.
+    pub fn layers(&self) -> &[Option<Arc<LayerFiles>>] {
+        &self.layers
+    }
+}
+
+impl FromIterator<Option<Arc<LayerFiles>>> for Laid {
+    fn from_iter<T: IntoIterator<Item = Option<Arc<LayerFiles>>>>(layers: T) -> Self {
+        let mut laid = Self::default();
+        layers.into_iter().for_each(|layer| laid.add(layer));
+        laid
+    }
+}
+
+/// Holds an image, all of whose layers are laid, against the rules.
+pub fn check(image: &Image, wanted: &Wanted, laid: &Laid) -> Vec<Finding> {
+    rules::all(&Context::new(image, wanted, laid))
 }
 
 /// Reads a layer, and finds out what is in it.

@@ -51,7 +51,11 @@ impl LayerFiles {
         let mut reader = Reader(content.strip_prefix(VERSION)?);
         let diff_id = DiffId(Digest::from_hex(reader.text()?).ok()?);
         let (size, count) = (reader.number()?, reader.number()?);
-        let entries = (0..count).map(|_| reader.entry()).collect::<Option<_>>()?;
+        // No entry has fewer bytes.
+        let mut entries = Vec::with_capacity(usize::try_from(count).ok()?.min(reader.0.len() / 3));
+        for _ in 0..count {
+            entries.push(reader.entry()?);
+        }
         reader.0.is_empty().then_some(Self { diff_id, size, entries })
     }
 }

@@ -4,7 +4,7 @@
 //! Layers that were not read leave holes. What could be in a hole is [`Lookup::Unknown`], so that
 //! no rule takes it for missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, btree_map};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -97,6 +97,10 @@ pub(super) struct Found<'a> {
     pub(super) passed: Vec<String>,
 }
 
+/// The directories of a layer's entries, and where they really are: entries of one directory do not
+/// always come together.
+type Parents<'a> = HashMap<&'a str, String>;
+
 /// The files of an image.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -117,16 +121,15 @@ pub(super) struct Lost {
 }
 
 impl Tree {
-    /// Lays layers over each other, the lowest first; `None` for one that was not read.
-    pub(super) fn of(layers: &[Option<Arc<LayerFiles>>]) -> Self {
-        let mut tree = Self { lost: vec![Lost::default(); layers.len()], ..Self::default() };
-        for (number, layer) in layers.iter().enumerate() {
-            tree.read.push(layer.is_some());
-            if let Some(layer) = layer {
-                tree.lay(number, layer);
-            }
+    /// Lays a layer over those that are there, the lowest coming first; `None` for one that was not
+    /// read.
+    pub(super) fn add(&mut self, layer: Option<&LayerFiles>) {
+        let number = self.read.len();
+        self.read.push(layer.is_some());
+        self.lost.push(Lost::default());
+        if let Some(layer) = layer {
+            self.lay(number, layer);
         }
-        tree
     }
 
     /// Whether every layer was read.
@@ -146,18 +149,21 @@ impl Tree {
                 self.remove(&path, number);
             }
         }
-        let mut last = (String::new(), String::new());
+        let mut parents = Parents::default();
         for entry in &layer.entries {
             let (parent, name) = split(&entry.path);
             if name.starts_with(WHITEOUT) || name.is_empty() || entry.path.starts_with(AUFS) {
                 continue;
             }
-            if last.0 != parent {
-                last = (parent.to_owned(), self.real(parent));
+            if !parents.contains_key(parent) {
+                let real = self.real(parent);
+                self.ensure(&real, entry, number);
+                parents.insert(parent, real);
             }
-            let real_parent = last.1.clone();
-            self.ensure(&real_parent, entry, number);
-            self.put(join(&real_parent, name), entry, number);
+            let path = join(&parents[parent], name);
+            if self.put(path, entry, number) {
+                parents.clear();
+            }
         }
     }
 
@@ -181,7 +187,9 @@ impl Tree {
         }
     }
 
-    fn put(&mut self, path: String, entry: &Entry, number: usize) {
+    /// Puts an entry to its real path. Returns whether something went through which other paths
+    /// may lead.
+    fn put(&mut self, path: String, entry: &Entry, number: usize) -> bool {
         let mut mode = entry.mode;
         let kind = match &entry.kind {
             Kind::File { size, content } => {
@@ -215,12 +223,24 @@ impl Tree {
                 }
             }
         };
-        let is_directory = matches!(kind, NodeKind::Directory);
-        let keeps_contents = is_directory && self.nodes.get(path.as_str()).is_some_and(Node::is_directory);
-        if !keeps_contents {
-            self.remove(&path, number);
+        let node = Node { kind, mode: Some(mode), layer: number };
+        let is_directory = node.is_directory();
+        let mut occupied = match self.nodes.entry(path.into()) {
+            btree_map::Entry::Vacant(vacant) => {
+                vacant.insert(node);
+                return false;
+            }
+            btree_map::Entry::Occupied(occupied) => occupied,
+        };
+        let (old, path) = (occupied.insert(node), occupied.key().clone());
+        if is_directory && old.is_directory() {
+            return false;
         }
-        self.nodes.insert(path.into(), Node { kind, mode: Some(mode), layer: number });
+        self.lose(&path, &old, number);
+        if old.is_directory() {
+            self.remove_below(&path, number);
+        }
+        matches!(old.kind, NodeKind::Directory | NodeKind::Symlink(_))
     }
 
     fn remove(&mut self, path: &str, by: usize) {
@@ -277,6 +297,10 @@ impl Tree {
 
     /// The path of a directory after all links in it, whether or not it exists.
     fn real(&self, path: &str) -> String {
+        // What is here is here by its real path.
+        if self.nodes.get(path).is_some_and(Node::is_directory) {
+            return path.to_owned();
+        }
         self.follow(path, true).unwrap_or_else(|| path.to_owned())
     }
 
@@ -353,7 +377,15 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 fn join(directory: &str, name: &str) -> String {
-    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+    if directory.is_empty() {
+        return name.to_owned();
+    }
+    // As long as it will be: there are as many as files.
+    let mut path = String::with_capacity(directory.len() + 1 + name.len());
+    path.push_str(directory);
+    path.push('/');
+    path.push_str(name);
+    path
 }
 
 #[cfg(test)]

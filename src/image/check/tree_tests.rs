@@ -11,6 +11,12 @@ fn layer(entries: &[(&str, Kind, u16)]) -> Option<Arc<LayerFiles>> {
     Some(Arc::new(LayerFiles { diff_id: DiffId(Digest::of(b"")), size: 0, entries }))
 }
 
+fn laid(layers: &[Option<Arc<LayerFiles>>]) -> Tree {
+    let mut tree = Tree::default();
+    layers.iter().for_each(|layer| tree.add(layer.as_deref()));
+    tree
+}
+
 fn file(size: u64) -> Kind {
     Kind::File { size, content: None }
 }
@@ -21,7 +27,7 @@ fn paths(tree: &Tree) -> Vec<&str> {
 
 #[test]
 fn whiteouts_take_away_what_was_below_and_nothing_else() {
-    let tree = Tree::of(&[
+    let tree = laid(&[
         layer(&[
             ("a", Kind::Directory, 0o755),
             ("a/x", file(10), 0o644),
@@ -45,7 +51,7 @@ fn whiteouts_take_away_what_was_below_and_nothing_else() {
 
 #[test]
 fn a_file_replaces_a_directory_and_a_directory_a_link_but_not_a_directory() {
-    let tree = Tree::of(&[
+    let tree = laid(&[
         layer(&[
             ("usr", Kind::Directory, 0o755),
             ("usr/lib", Kind::Directory, 0o755),
@@ -59,7 +65,7 @@ fn a_file_replaces_a_directory_and_a_directory_a_link_but_not_a_directory() {
     // What is put below a link goes to where it leads.
     assert_eq!(paths(&tree), ["d", "lib", "usr", "usr/lib", "usr/lib/x", "usr/lib/y"]);
     assert_eq!(tree.node("usr").unwrap().mode, Some(0o700));
-    let tree = Tree::of(&[
+    let tree = laid(&[
         layer(&[("usr", Kind::Directory, 0o755), ("lib", Kind::Symlink("usr".into()), 0o777)]),
         layer(&[("lib", Kind::Directory, 0o755), ("lib/z", file(1), 0o644)]),
     ]);
@@ -68,7 +74,7 @@ fn a_file_replaces_a_directory_and_a_directory_a_link_but_not_a_directory() {
 
 #[test]
 fn links_are_followed_from_where_they_lie_and_never_out_of_the_image() {
-    let tree = Tree::of(&[layer(&[
+    let tree = laid(&[layer(&[
         ("bin", Kind::Symlink("usr/bin".into()), 0o777),
         ("usr", Kind::Directory, 0o755),
         ("usr/bin", Kind::Directory, 0o711),
@@ -98,18 +104,18 @@ fn a_directory_has_to_come_before_what_is_in_it() {
         ("opt/tool/more", file(1), 0o755),
         ("opt", Kind::Directory, 0o700),
     ]);
-    let tree = Tree::of(&[base, late.clone()]);
+    let tree = laid(&[base, late.clone()]);
     let fault = Fault { layer: 1, path: "/opt/tool/run".to_owned(), missing: "/opt/tool".to_owned() };
     assert_eq!(tree.missing_parents, [fault]);
     assert_eq!(tree.node("opt").unwrap().mode, Some(0o700));
     assert!(tree.has("/opt/tool/more"), "a late entry keeps what is there");
     // A layer that was not read may have the directory.
-    assert!(Tree::of(&[None, late]).missing_parents.is_empty());
+    assert!(laid(&[None, late]).missing_parents.is_empty());
 }
 
 #[test]
 fn hard_links_share_what_the_file_is_and_must_find_it() {
-    let tree = Tree::of(&[layer(&[
+    let tree = laid(&[layer(&[
         ("a", file(10), 0o750),
         ("b", Kind::HardLink("a".into()), 0o644),
         ("c", Kind::HardLink("none".into()), 0o644),
@@ -122,10 +128,25 @@ fn hard_links_share_what_the_file_is_and_must_find_it() {
 #[test]
 fn what_a_layer_that_was_not_read_may_change_is_unknown() {
     let top = layer(&[("bootstrap", file(1), 0o755)]);
-    let below_is_unread = Tree::of(&[None, top.clone()]);
+    let below_is_unread = laid(&[None, top.clone()]);
     assert!(matches!(below_is_unread.look_up("/bootstrap"), Lookup::Found(_)));
     assert!(matches!(below_is_unread.look_up("/other"), Lookup::Unknown));
-    let above_is_unread = Tree::of(&[top, None]);
+    let above_is_unread = laid(&[top, None]);
     assert!(matches!(above_is_unread.look_up("/bootstrap"), Lookup::Unknown));
     assert!(!above_is_unread.is_whole());
+}
+
+#[test]
+fn a_directory_that_becomes_a_link_within_a_layer_is_followed_from_then_on() {
+    let tree = laid(&[layer(&[
+        ("e", Kind::Directory, 0o755),
+        ("d", Kind::Directory, 0o755),
+        ("d/x", file(1), 0o644),
+        ("d", Kind::Symlink("e".into()), 0o777),
+        ("d/y", file(1), 0o644),
+        ("d", Kind::Symlink("f".into()), 0o777),
+        ("f", Kind::Directory, 0o755),
+        ("d/z", file(1), 0o644),
+    ])]);
+    assert_eq!(paths(&tree), ["d", "e", "e/y", "f", "f/z"]);
 }

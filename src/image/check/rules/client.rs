@@ -42,10 +42,18 @@ pub(super) fn check(
 }
 
 fn has_client(context: &Context<'_>) -> bool {
-    context.tree.all().any(|(path, node)| {
-        let path = format!("/{}", path.to_lowercase());
-        node.content().is_some_and(|content| content.speaks_to_lambda)
-            || CLIENTS.iter().any(|client| path.contains(client))
+    // What is in the files is known already, and paths have to be searched.
+    let mut nodes = context.tree.all().map(|(_, node)| node);
+    if nodes.any(|node| node.content().is_some_and(|content| content.speaks_to_lambda)) {
+        return true;
+    }
+    let mut lower = String::new();
+    context.tree.all().any(|(path, _)| {
+        lower.clear();
+        lower.push('/');
+        lower.push_str(path);
+        lower.make_ascii_lowercase();
+        CLIENTS.iter().any(|client| lower.contains(client))
     })
 }
 

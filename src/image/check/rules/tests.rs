@@ -112,7 +112,7 @@ fn settled() -> Wanted {
 }
 
 fn judge_as(wanted: &Wanted, config: &Value, layers: &[Read]) -> Vec<Finding> {
-    check(&image(config, layers.len()), wanted, layers)
+    check(&image(config, layers.len()), wanted, &layers.iter().cloned().collect())
 }
 
 fn judge(config: &Value, layers: &[Read]) -> Vec<Finding> {
@@ -536,5 +536,5 @@ fn what_was_made_of_a_source_is_noted() {
     ];
     let image = Image { remarks, ..image(&json!({ "Cmd": ["/start"] }), 1) };
     let notes = [Rule::Index, Rule::Attestations, Rule::LayerCompression, Rule::MediaTypes];
-    assert_found(&check(&image, &settled(), &layers), &notes.map(|rule| (rule, Note)));
+    assert_found(&check(&image, &settled(), &layers.into_iter().collect()), &notes.map(|rule| (rule, Note)));
 }
