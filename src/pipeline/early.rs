@@ -21,9 +21,10 @@ use tokio::sync::oneshot;
 use super::cloud::Cloud;
 use super::knowledge;
 use super::limits::UPLOADS;
-use super::ways::{self, Blob};
+use super::ways::{Blob, Ways};
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::Descriptor;
+use crate::domain::transfer::TransferPlan;
 use crate::event::Event;
 use crate::image::Image;
 use crate::image::growing::GrowingLayer;
@@ -60,6 +61,8 @@ struct Known {
     blobs: HashMap<Digest, Arrival>,
     /// Layers that go while they are made.
     growing: HashSet<DiffId>,
+    /// The ways that were told of before anything went.
+    planned: Option<TransferPlan>,
 }
 
 impl Arrivals {
@@ -76,6 +79,15 @@ impl Arrivals {
 
     pub(super) fn end(&self, digest: Digest, arrival: Arrival) {
         self.lock().blobs.insert(digest, arrival);
+    }
+
+    fn plan(&self, plan: TransferPlan) {
+        self.lock().planned = Some(plan);
+    }
+
+    /// Whether these ways were told of already.
+    pub(super) fn are_planned(&self, plan: &TransferPlan) -> bool {
+        self.lock().planned.as_ref() == Some(plan)
     }
 
     /// Whether a blob was not known before.
@@ -153,11 +165,16 @@ pub(super) async fn send(cloud: &Cloud, announced: Announced, arrivals: &Arrival
     let Ok(repository) = allowed.await else { return };
     let Ok(client) = cloud.registry(&repository.uri.registry).await else { return };
     let made = received(made).map(|layer| Parcel::Made(Box::new(layer.into())));
-    let unasked = stream::once(whole).map(|image| match image {
-        Ok(image) => ways::sent_unasked(&image, &repository.uri),
-        Err(_) => Vec::new(),
+    let unasked = stream::once(whole).map(|image| {
+        let image = image.ok()?;
+        let ways = Ways::without_a_question(&image, &repository.uri)?;
+        let plan = ways.plan(&image);
+        cloud.report(Event::TransferPlanned(plan.clone()));
+        arrivals.plan(plan);
+        Some(ways)
     });
-    let unasked = unasked.flat_map(stream::iter).map(|blob| Parcel::New(Box::new(blob)));
+    let unasked = unasked.flat_map(|ways| stream::iter(ways.into_iter().flat_map(Ways::into_missing)));
+    let unasked = unasked.map(|blob| Parcel::New(Box::new(blob)));
     let parcels = stream::select(stream::select(made, received(begun).map(Parcel::Begun)), unasked);
     let sending = Sending { cloud, client, repository: &repository, arrivals, grows: AtomicBool::new(true) };
     let send = |parcel| async {

@@ -93,7 +93,10 @@ impl Push<'_> {
 
     /// Sends the blobs that are not there.
     async fn blobs(&self, ways: &Ways) -> Result<Transfer, RegistryError> {
-        self.reporter.report(Event::TransferPlanned(ways.plan(self.image)));
+        let plan = ways.plan(self.image);
+        if !self.arrivals.are_planned(&plan) {
+            self.reporter.report(Event::TransferPlanned(plan));
+        }
         let is_there = |way: &Way| matches!(way, Way::There(_));
         let mut missing: Vec<&(Blob, Way)> = ways.iter().filter(|(_, way)| !is_there(way)).collect();
         let bytes = missing.iter().map(|(blob, _)| blob.descriptor.size).sum();

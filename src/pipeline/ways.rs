@@ -87,6 +87,26 @@ impl Ways {
         Ok(Self { blobs })
     }
 
+    /// The ways into a repository that has others of the image, where it need not be asked for any
+    /// blob: what it most likely lacks is small.
+    pub(super) fn without_a_question(image: &Image, repository: &RepositoryUri) -> Option<Self> {
+        let known = |blob: Blob| {
+            let way = match blob.source.known_at(&repository.registry) {
+                Some((name, known_by)) if *name == repository.name => Way::There(known_by),
+                None if !blob.is_layer || is_likely_new(&blob, image, repository) => as_sent(&blob.source),
+                _ => return None,
+            };
+            Some((blob, way))
+        };
+        let blobs = distinct(image).map(known).collect::<Option<_>>()?;
+        image.is_partly_in(repository).then_some(Self { blobs })
+    }
+
+    /// Those that are sent.
+    pub(super) fn into_missing(self) -> impl Iterator<Item = Blob> {
+        self.blobs.into_iter().filter(|(_, way)| !matches!(way, Way::There(_))).map(|(blob, _)| blob)
+    }
+
     /// The blobs and their ways.
     pub(super) fn iter(&self) -> impl Iterator<Item = &(Blob, Way)> {
         self.blobs.iter()
@@ -114,15 +134,6 @@ impl Ways {
 fn is_likely_new(blob: &Blob, image: &Image, repository: &RepositoryUri) -> bool {
     let is_small = blob.descriptor.size <= SMALL && blob.source.is_at_hand();
     is_small && image.is_partly_in(repository)
-}
-
-/// The blobs that go without a question into a repository which has others of the image: layers
-/// that it most likely lacks, and the configuration.
-pub(super) fn sent_unasked(image: &Image, repository: &RepositoryUri) -> Vec<Blob> {
-    if !image.is_partly_in(repository) {
-        return Vec::new();
-    }
-    distinct(image).filter(|blob| !blob.is_layer || is_likely_new(blob, image, repository)).collect()
 }
 
 /// The way of a blob that is not there.
