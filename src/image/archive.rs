@@ -10,6 +10,7 @@ mod expected;
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
@@ -25,7 +26,7 @@ use crate::domain::compression::CompressionLevel;
 use crate::domain::image_source::ArchiveFile;
 use crate::domain::manifest::{Descriptor, ImageIndex};
 use crate::domain::platform::Architecture;
-use crate::event::SharedReporter;
+use crate::event::{SharedReporter, Silent};
 
 /// Reads an archive from a file or standard input.
 pub async fn read(
@@ -88,7 +89,9 @@ pub(super) async fn read_missing(
 ) -> Result<Image, ImageError> {
     let bridge = SyncIoBridge::new(stream);
     let name = request.name.to_owned();
-    let entries = entries(name, None, expected, request.reporter, || Ok(bridge)).await?;
+    // Whoever has it stream by knows how much there is of it, and tells.
+    let silent: SharedReporter = Arc::new(Silent);
+    let entries = entries(name, None, expected, &silent, || Ok(bridge)).await?;
     image(entries, request).await
 }
 

@@ -13,10 +13,14 @@ mod bases;
 mod blobs;
 mod door;
 mod layers;
+mod prefix;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use tokio_util::io::StreamReader;
 
 use self::blobs::{Taken, Untaken};
@@ -24,7 +28,9 @@ use super::archive::{self, Expected};
 use super::known::{KnownImages, KnownLayers};
 use super::resolve::Request;
 use super::{Image, ImageError};
+use crate::domain::digest::DiffId;
 use crate::domain::platform::Architecture;
+use crate::domain::size;
 use crate::domain::transfer::{KnownBy, PlannedLayer, TransferPlan, Way};
 use crate::event::{Event, SharedReporter};
 use crate::services::docker::{DockerEngine, DockerError, EngineImage};
@@ -106,6 +112,8 @@ pub async fn read_found(
         false => (bases::add(engine, &found, sizes.as_deref(), known, layers, reporter).await, sizes),
     };
     reporter.report(Event::TransferPlanned(plan(&found, &layers, sizes.as_deref())));
+    // From far away, what comes by twice would take the way twice.
+    let sizes_if_near = sizes.clone().filter(|_| store.is_near);
     if store.is_near && !store.is_containerd && !layers.is_empty() {
         match source.layers(known, &layers, sizes).await {
             Ok(Some(image)) => return Ok(image),
@@ -113,8 +121,7 @@ pub async fn read_found(
             Err(why) => source.report_export(&why),
         }
     }
-    let expected = Expected::new(&found.diff_ids, layers);
-    source.export(expected.announcing(known.made()).announcing_early(known.begun())).await
+    source.export(layers, sizes_if_near.as_deref(), known).await
 }
 
 fn is_there(name: &str) -> Event {
@@ -122,6 +129,7 @@ fn is_there(name: &str) -> Event {
 }
 
 /// An image to be read.
+#[derive(Clone, Copy)]
 struct Source<'a> {
     engine: &'a DockerEngine,
     found: &'a EngineImage,
@@ -170,27 +178,113 @@ impl Source<'_> {
         self.request.reporter.report(Event::Detail(remark));
     }
 
+    fn report_prefix(&self, what: &str) {
+        let remark = format!("of `{}`, {what}", self.request.name);
+        self.request.reporter.report(Event::Detail(remark));
+    }
+
     fn report_export(&self, why: &str) {
         let remark = format!("`{}` is exported whole: {why}", self.request.name);
         self.request.reporter.report(Event::Detail(remark));
     }
 
-    /// Reads what the save call streams.
-    async fn export(&self, expected: Expected) -> Result<Image, ImageError> {
-        // By ID: the name may move to another image meanwhile.
-        let id = self.found.id.to_string();
-        let total = Some(self.found.size).filter(|size| *size > 0);
-        let (mut bytes, mut reported) = (0, 0);
-        let progress = self.request.reporter.clone();
-        let archive = self.engine.export(&id).inspect_ok(move |chunk| {
-            bytes += chunk.len() as u64;
-            if bytes - reported >= REPORT_EVERY {
-                reported = bytes;
-                progress.report(Event::ImageProgress { activity: "exporting", bytes, total });
-            }
+    /// Reads what the save call streams, all but the `layers` that are known, and where the `sizes`
+    /// tell that it pays, some of the lowest ones sooner than the others.
+    async fn export(
+        &self,
+        mut layers: KnownLayers,
+        sizes: Option<&[u64]>,
+        known: &KnownImages,
+    ) -> Result<Image, ImageError> {
+        let turn = Turn::begin();
+        let prefix = sizes.and_then(|sizes| {
+            let sizes = self.found.diff_ids.iter().zip(sizes);
+            let sizes = sizes.map(|(diff_id, size)| (*size, layers.get(diff_id).is_none()));
+            prefix::worthwhile(&sizes.collect::<Vec<_>>(), turn.cores())
         });
-        let archive = StreamReader::new(Box::pin(archive.map_err(std::io::Error::other)));
+        let exported = Exported::of(self.found, self.request.reporter);
+        // By ID: the name may move to another image meanwhile.
+        let archive = exported.count(self.engine.export(&self.found.id.to_string()));
+        let mut archive = Box::pin(archive.peekable());
+        if let Some(count) = prefix {
+            // The engine keeps the rest back while nobody reads it.
+            let begins = async {
+                archive.as_mut().peek().await;
+            };
+            match prefix::read(*self, count, &layers, known, &exported, begins).await {
+                Ok(image) => {
+                    layers.add(&image, &self.found.diff_ids);
+                    self.report_prefix(&format!("{} came before the others", size::count(count, "layer")));
+                }
+                Err(why) => self.report_prefix(&format!("no layer came before the others: {why}")),
+            }
+        }
+        let expected = expected(&self.found.diff_ids, layers, known);
+        let archive = StreamReader::new(archive.map_err(std::io::Error::other));
         archive::read_missing(archive, expected, self.request).await.map(without_remarks)
+    }
+}
+
+/// The layers of an archive, and who is told of those that are made.
+fn expected(diff_ids: &[DiffId], layers: KnownLayers, known: &KnownImages) -> Expected {
+    Expected::new(diff_ids, layers).announcing(known.made()).announcing_early(known.begun())
+}
+
+/// How many images this process is exporting.
+static EXPORTS: AtomicUsize = AtomicUsize::new(0);
+
+/// An export, which keeps one core of the engine busy.
+struct Turn;
+
+impl Turn {
+    fn begin() -> Self {
+        EXPORTS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+
+    /// How many cores there are for each export that is under way.
+    fn cores(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        cores / EXPORTS.load(Ordering::Relaxed).max(1)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        EXPORTS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells how much of an image has been exported, where some of it comes by twice.
+struct Exported {
+    total: Option<u64>,
+    reported: Arc<AtomicU64>,
+    reporter: SharedReporter,
+}
+
+impl Exported {
+    fn of(found: &EngineImage, reporter: &SharedReporter) -> Self {
+        let total = Some(found.size).filter(|size| *size > 0);
+        Self { total, reported: Arc::default(), reporter: reporter.clone() }
+    }
+
+    /// Counts an archive; the same part of another one is not new.
+    fn count<T>(&self, archive: T) -> impl Stream<Item = Result<Bytes, DockerError>> + Send + use<T>
+    where
+        T: Stream<Item = Result<Bytes, DockerError>> + Send,
+    {
+        let Self { total, reported, reporter } = self;
+        let (total, reported, reporter) = (*total, reported.clone(), reporter.clone());
+        let mut bytes = 0;
+        archive.inspect_ok(move |chunk| {
+            bytes += chunk.len() as u64;
+            if bytes >= reported.load(Ordering::Relaxed) + REPORT_EVERY {
+                reported.store(bytes, Ordering::Relaxed);
+                // There is more to an archive than the files in it.
+                let bytes = total.map_or(bytes, |total| bytes.min(total));
+                reporter.report(Event::ImageProgress { activity: "exporting", bytes, total });
+            }
+        })
     }
 }
 
@@ -247,6 +341,15 @@ impl Estimate {
     const PATIENCE_EVENLY: Duration = Duration::from_secs(2);
     /// Bytes a second that one core compresses here.
     const COMPRESS: u64 = 70_000_000;
+    /// For how long an engine has to prepare an image in silence that it pays to export a part of it
+    /// before. To have that part made an image of takes 50 ms, and either export slows the other.
+    const LONG_SILENCE: Duration = Duration::from_millis(700);
+    /// What percentage of an image is exported and compressed about when the whole is ready: 38 where
+    /// one core compresses, as the other one is the engine's, and 55 where two do.
+    const BEST_PREFIX: u64 = 45;
+    /// What is more is ready hardly sooner than the whole, and what is less is soon compressed.
+    const LARGEST_PREFIX: u64 = 65;
+    const SMALLEST_PREFIX: u64 = 10;
 
     fn of(found: &EngineImage, known: &KnownLayers, sizes: Option<Vec<u64>>) -> Self {
         let is_missing: Vec<bool> =

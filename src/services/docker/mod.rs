@@ -16,6 +16,7 @@ mod export;
 mod failure;
 mod files;
 mod greeting;
+mod prefix;
 mod progress;
 mod published;
 mod push;
@@ -43,6 +44,7 @@ pub use description::{BINFMT_MISC, EngineDescription, emulates};
 pub use error::DockerError;
 pub use failure::BuildFailure;
 pub use files::ImageFiles;
+pub use prefix::Prefix;
 pub use push::{PushName, name_for_a_push};
 
 /// Where to look for an engine: what the environment says, read once by `cli`.
@@ -253,13 +255,24 @@ impl DockerEngine {
         configuration::read(&self.endpoint, name, id).await
     }
 
-    /// Removes the names under which runs that were killed had it push images to this machine.
+    /// Makes an image of the `count` lowest layers of an image, to be exported sooner than all of it.
+    /// Only for an engine that is near and keeps layers as directories: another one would need them
+    /// to be sent.
+    pub async fn prefix(&self, image: &EngineImage, count: usize) -> Result<Prefix, DockerError> {
+        prefix::make(&self.docker, image, count).await
+    }
+
+    /// Removes what runs that were killed have left in it: the names under which it pushed images to
+    /// this machine, and images of the lower layers of others.
     pub async fn remove_leftovers(&self) {
-        push::remove_leftovers(&self.docker).await;
+        tokio::join!(push::remove_leftovers(&self.docker), prefix::remove_leftovers(&self.docker));
     }
 
     /// Streams the archive `docker save` would write.
-    pub fn export(&self, name: &str) -> impl Stream<Item = Result<Bytes, DockerError>> + Send + 'static {
+    pub fn export(
+        &self,
+        name: &str,
+    ) -> impl Stream<Item = Result<Bytes, DockerError>> + Send + 'static + use<> {
         export::export(self.docker.clone(), name.to_owned())
     }
 

@@ -3,6 +3,7 @@
 mod bases;
 mod containerd;
 mod names;
+mod prefix;
 mod remote;
 mod sources;
 pub mod unchanged;

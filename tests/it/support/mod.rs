@@ -1,6 +1,7 @@
 //! The parts tests start and stop, and the ways a test says that it cannot run here.
 
 pub mod docker;
+pub mod engine_proxy;
 pub mod engines;
 pub mod layout;
 pub mod local_server;

@@ -1,0 +1,88 @@
+//! Stands between the program and an engine, and treats chosen requests badly.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Treatment {
+    /// The engine answers it.
+    Pass,
+    /// It is refused, as by a proxy that lets few requests through.
+    Refuse,
+    /// Nobody ever answers it.
+    Hold,
+}
+
+/// A socket that leads to an engine, once for each request.
+pub struct EngineProxy {
+    directory: tempfile::TempDir,
+}
+
+impl EngineProxy {
+    /// Starts it in front of the engine at `host`; `treat` is given each request's first line.
+    pub fn start(host: &str, treat: impl Fn(&str) -> Treatment + Send + Sync + 'static) -> Self {
+        let engine = PathBuf::from(host.strip_prefix("unix://").expect("the engine has a socket"));
+        let directory = tempfile::tempdir().expect("there is room for a socket");
+        let listener = UnixListener::bind(directory.path().join("docker.sock")).expect("a socket");
+        let treat = Arc::new(treat);
+        // It goes with the tests' process.
+        thread::spawn(move || {
+            let held = Arc::new(Mutex::new(Vec::new()));
+            for client in listener.incoming() {
+                let (client, engine, treat) = (client.expect("a connection"), engine.clone(), treat.clone());
+                let held = held.clone();
+                thread::spawn(move || {
+                    if let Some(client) = serve(client, &engine, &*treat) {
+                        held.lock().expect("nobody panics").push(client);
+                    }
+                });
+            }
+        });
+        Self { directory }
+    }
+
+    /// Its address, as `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.directory.path().join("docker.sock").display())
+    }
+}
+
+/// Serves one request; a connection that comes back has to be kept.
+fn serve(mut client: UnixStream, engine: &PathBuf, treat: &dyn Fn(&str) -> Treatment) -> Option<UnixStream> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+    match treat(&line) {
+        Treatment::Hold => return Some(client),
+        Treatment::Refuse => {
+            let body = r#"{"message":"not for you"}"#;
+            let answer = format!(
+                "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            // All of the request is taken first: a client that still writes would not read.
+            client.write_all(answer.as_bytes()).ok()?;
+            let _ = std::io::copy(&mut client, &mut std::io::sink());
+        }
+        Treatment::Pass => {
+            let mut engine = UnixStream::connect(engine).ok()?;
+            // One request a connection, so that each is seen.
+            head.truncate(head.len() - 2);
+            head.extend_from_slice(b"connection: close\r\n\r\n");
+            engine.write_all(&head).ok()?;
+            let (mut from_client, mut to_engine) = (client.try_clone().ok()?, engine.try_clone().ok()?);
+            thread::spawn(move || std::io::copy(&mut from_client, &mut to_engine));
+            let _ = std::io::copy(&mut engine, &mut client);
+            let _ = client.shutdown(std::net::Shutdown::Both);
+        }
+    }
+    None
+}
