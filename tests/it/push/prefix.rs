@@ -90,7 +90,7 @@ async fn an_image_of_lower_layers_goes_when_nobody_waits_for_it() {
     let found = connected.inspect(&image.0).await.unwrap().unwrap();
     let prefix = connected.prefix(&found, 2).await.unwrap();
     let id = prefix.image().id.to_string();
-    assert_eq!(prefixes(&usual, &image), [id.clone()]);
+    assert_eq!(prefixes(&usual, &image), std::slice::from_ref(&id));
     assert_eq!(layers(&usual, &id), layers(&usual, &image.0)[..2]);
     // Others leave it alone while this run goes on.
     connected.remove_leftovers().await;
