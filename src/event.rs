@@ -34,7 +34,7 @@ pub enum Event {
         /// How long it took.
         elapsed: Duration,
     },
-    /// What the plan came to; sent before the first write.
+    /// What the plan came to; sent before the first write that anybody sees.
     Planned(Vec<PlannedStep>),
     /// One line a builder printed, without its line break, as it printed it.
     BuildOutput(String),

@@ -219,6 +219,24 @@ impl Source<'_> {
                 Err(why) => self.report_prefix(&format!("no layer came before the others: {why}")),
             }
         }
+        match self.read_archive(archive, layers.clone(), known).await {
+            // Both together may have been too much for the engine's disk.
+            Err(error @ ImageError::Read { .. }) if prefix.is_some() => {
+                self.report_export(&error.to_string());
+                let archive = exported.count(self.engine.export(&self.found.id.to_string()));
+                self.read_archive(Box::pin(archive), layers, known).await
+            }
+            read => read,
+        }
+    }
+
+    /// Reads an archive of the image, all but the `layers` that are known.
+    async fn read_archive(
+        &self,
+        archive: impl Stream<Item = Result<Bytes, DockerError>> + Send + Unpin + 'static,
+        layers: KnownLayers,
+        known: &KnownImages,
+    ) -> Result<Image, ImageError> {
         let expected = expected(&self.found.diff_ids, layers, known);
         let archive = StreamReader::new(archive.map_err(std::io::Error::other));
         archive::read_missing(archive, expected, self.request).await.map(without_remarks)
@@ -338,7 +356,7 @@ impl Estimate {
     /// What an engine may be busy with besides.
     const PATIENCE: Duration = Duration::from_secs(6);
     /// The same, where it is to be faster than a save.
-    const PATIENCE_EVENLY: Duration = Duration::from_secs(2);
+    const PATIENCE_EVENLY: Duration = Duration::from_secs(5);
     /// Bytes a second that one core compresses here.
     const COMPRESS: u64 = 70_000_000;
     /// For how long an engine has to prepare an image in silence that it pays to export a part of it

@@ -19,11 +19,18 @@ use crate::image::known::Foresight;
 #[derive(Debug)]
 pub(super) struct Ahead {
     cache: Option<Cache>,
-    laying: Mutex<Option<JoinHandle<Laid>>>,
+    laying: Mutex<Option<Laying>>,
+}
+
+/// What is being laid.
+#[derive(Debug)]
+struct Laying {
+    layers: Vec<DiffId>,
+    laid: JoinHandle<Laid>,
 }
 
 impl Ahead {
-    /// Begins with what it is told of first.
+    /// Waits to be told what to expect.
     pub(super) fn new(cloud: &Cloud) -> Arc<Self> {
         Arc::new(Self { cache: cloud.cache().cloned(), laying: Mutex::default() })
     }
@@ -31,13 +38,10 @@ impl Ahead {
     /// What is laid of an image with these layers; nothing, where another image was expected.
     pub(super) async fn laid(&self, diff_ids: &[DiffId]) -> Laid {
         let laying = self.laying.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(laying) = laying else { return Laid::default() };
-        let laid = laying.await.unwrap_or_default();
-        let layers = laid.layers().iter().map(|files| files.as_ref().map(|files| files.diff_id()));
-        if laid.layers().len() <= diff_ids.len() && layers.zip(diff_ids).all(|(laid, id)| laid == Some(*id)) {
-            return laid;
+        match laying.filter(|laying| diff_ids.starts_with(&laying.layers)) {
+            Some(laying) => laying.laid.await.unwrap_or_default(),
+            None => Laid::default(),
         }
-        Laid::default()
     }
 }
 
@@ -45,10 +49,13 @@ impl Foresight for Ahead {
     fn expect(&self, layers: Vec<DiffId>) {
         let Some(cache) = self.cache.clone() else { return };
         let mut laying = self.laying.lock().unwrap_or_else(PoisonError::into_inner);
-        laying.get_or_insert_with(|| {
-            let files = move |diff_id| kept(&cache, diff_id).map(|files| Some(Arc::new(files)));
-            tokio::task::spawn_blocking(move || layers.into_iter().map_while(files).collect())
-        });
+        if laying.as_ref().is_some_and(|laying| laying.layers == layers) {
+            return;
+        }
+        let files = move |diff_id| kept(&cache, diff_id).map(|files| Some(Arc::new(files)));
+        let diff_ids = layers.clone();
+        let laid = tokio::task::spawn_blocking(move || diff_ids.into_iter().map_while(files).collect());
+        *laying = Some(Laying { layers, laid });
     }
 }
 
@@ -85,9 +92,9 @@ mod tests {
         let unknown = DiffId(crate::domain::digest::Digest::of(b"unknown"));
         let laid = async |expected: &[DiffId], image: &[DiffId]| {
             let ahead = Ahead { cache: Some(cache.clone()), laying: Mutex::default() };
+            // What it is told last is most likely.
+            ahead.expect(vec![unknown]);
             ahead.expect(expected.to_vec());
-            // Whatever it is told later.
-            ahead.expect(Vec::new());
             ahead.laid(image).await.layers().len()
         };
         assert_eq!(laid(&ids[..2], &ids).await, 2);

@@ -10,6 +10,7 @@
 //! What is small goes when the image is whole, while that is being checked: into a repository that
 //! has others of its layers it is sent without a question.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -81,20 +82,30 @@ impl Arrivals {
         self.lock().blobs.insert(digest, arrival);
     }
 
-    fn plan(&self, plan: TransferPlan) {
-        self.lock().planned = Some(plan);
+    /// Whether these ways are still to be told of; they count as told then.
+    pub(super) fn are_news(&self, plan: &TransferPlan) -> bool {
+        self.lock().planned.replace(plan.clone()).as_ref() != Some(plan)
     }
 
-    /// Whether these ways were told of already.
-    pub(super) fn are_planned(&self, plan: &TransferPlan) -> bool {
-        self.lock().planned.as_ref() == Some(plan)
+    /// Whether any ways were told of.
+    pub(super) fn are_planned(&self) -> bool {
+        self.lock().planned.is_some()
     }
 
     /// Whether a blob was not known before.
     fn begin(&self, blob: &Blob) -> bool {
         let mut known = self.lock();
-        !blob.diff_id.is_some_and(|diff_id| known.growing.contains(&diff_id))
-            && known.blobs.insert(blob.descriptor.digest, Arrival::UnderWay).is_none()
+        if blob.diff_id.is_some_and(|diff_id| known.growing.contains(&diff_id)) {
+            return false;
+        }
+        // What came of it before is not forgotten.
+        match known.blobs.entry(blob.descriptor.digest) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Arrival::UnderWay);
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
     }
 
     fn give_up(&self, digest: &Digest) {
@@ -169,8 +180,9 @@ pub(super) async fn send(cloud: &Cloud, announced: Announced, arrivals: &Arrival
         let image = image.ok()?;
         let ways = Ways::without_a_question(&image, &repository.uri)?;
         let plan = ways.plan(&image);
-        cloud.report(Event::TransferPlanned(plan.clone()));
-        arrivals.plan(plan);
+        if arrivals.are_news(&plan) {
+            cloud.report(Event::TransferPlanned(plan));
+        }
         Some(ways)
     });
     let unasked = unasked.flat_map(|ways| stream::iter(ways.into_iter().flat_map(Ways::into_missing)));

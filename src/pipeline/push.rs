@@ -85,16 +85,26 @@ impl Push<'_> {
 
     fn nothing_to_send(&self) -> Transfer {
         let ways = Ways::nowhere(self.image);
-        self.reporter.report(Event::TransferPlanned(ways.plan(self.image)));
+        if !self.arrivals.are_planned() {
+            self.reporter.report(Event::TransferPlanned(ways.plan(self.image)));
+        }
         self.reporter.report(Event::TransferStarted { layers: 0, bytes: Some(0) });
-        ways.iter().for_each(|(blob, _)| self.finished(blob, true));
-        Transfer { layers_reused: self.image.layers.len(), ..Transfer::default() }
+        let mut transfer = Transfer { layers_reused: self.image.layers.len(), ..Transfer::default() };
+        for (blob, _) in ways.iter() {
+            match self.arrivals.get(&blob.descriptor.digest) {
+                // It went before a tag said that it need not, and is told of there.
+                Some(Arrival::Sent) => count(&mut transfer, blob),
+                Some(Arrival::UnderWay | Arrival::Found) => {}
+                None => self.finished(blob, true),
+            }
+        }
+        transfer
     }
 
     /// Sends the blobs that are not there.
     async fn blobs(&self, ways: &Ways) -> Result<Transfer, RegistryError> {
         let plan = ways.plan(self.image);
-        if !self.arrivals.are_planned(&plan) {
+        if self.arrivals.are_news(&plan) {
             self.reporter.report(Event::TransferPlanned(plan));
         }
         let is_there = |way: &Way| matches!(way, Way::There(_));
@@ -114,11 +124,7 @@ impl Push<'_> {
         let mut transfer = Transfer { layers_reused: self.image.layers.len(), ..Transfer::default() };
         while let Some(sent) = uploads.try_next().await? {
             let Some(blob) = sent else { continue };
-            transfer.bytes_uploaded += blob.descriptor.size;
-            if blob.is_layer {
-                transfer.layers_uploaded += 1;
-                transfer.layers_reused -= 1;
-            }
+            count(&mut transfer, blob);
         }
         Ok(transfer)
     }
@@ -182,5 +188,14 @@ impl Push<'_> {
             tokio::time::sleep(pause).await;
         }
         Err(RegistryError::Vanished { subject })
+    }
+}
+
+/// Counts a blob that was sent.
+fn count(transfer: &mut Transfer, blob: &Blob) {
+    transfer.bytes_uploaded += blob.descriptor.size;
+    if blob.is_layer {
+        transfer.layers_uploaded += 1;
+        transfer.layers_reused -= 1;
     }
 }

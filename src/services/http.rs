@@ -7,6 +7,7 @@
 //! still move.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -101,11 +102,18 @@ impl Trust {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut extra = Vec::new();
         // Often both variables that can name a file name the same, and it is the platform's own.
-        let is_extra = |path: &&PathBuf| platform_bundle() != Some(path.as_path());
-        for path in extra_roots.iter().filter(is_extra).collect::<BTreeSet<_>>() {
-            extra.extend(read_roots(path)?);
+        for path in extra_roots.iter().collect::<BTreeSet<_>>() {
+            if platform_bundle() == Some(path.as_path()) {
+                // Read with the others; only whether it can be is known now.
+                let unreadable = |source| HttpError::RootsUnreadable { path: path.clone(), source };
+                File::open(path).map_err(unreadable)?;
+            } else {
+                extra.extend(read_roots(path)?);
+            }
         }
-        let roots = Arc::new(Roots { extra, provider: provider.clone(), verifier: OnceLock::new() });
+        let has_extra = !extra_roots.is_empty();
+        let provided = provider.clone();
+        let roots = Arc::new(Roots { extra, has_extra, provider: provided, verifier: OnceLock::new() });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(HttpError::Tls)?
@@ -138,7 +146,10 @@ impl Trust {
 /// The roots of trust, and the verifier made of them when it is first needed.
 #[derive(Debug)]
 struct Roots {
+    /// Those of files that are not the platform's own.
     extra: Vec<CertificateDer<'static>>,
+    /// Whether files were named at all.
+    has_extra: bool,
     provider: Arc<CryptoProvider>,
     verifier: OnceLock<Result<Verifier, rustls::Error>>,
 }
@@ -148,7 +159,7 @@ impl Roots {
         let make = || {
             // The library that finds the platform's roots takes the file `SSL_CERT_FILE` names
             // *instead* of them, while here it means *besides* them.
-            let platform = if self.extra.is_empty() { Vec::new() } else { platform_roots() };
+            let platform = if self.has_extra { platform_roots() } else { Vec::new() };
             let extra = self.extra.iter().cloned().chain(platform);
             Verifier::new_with_extra_roots(extra, self.provider.clone())
         };
@@ -292,6 +303,7 @@ mod tests {
         let trust = Trust::new(&[]).unwrap();
         let roots = Arc::new(Roots {
             extra: Vec::new(),
+            has_extra: false,
             provider: Arc::new(aws_lc_rs::default_provider()),
             verifier: OnceLock::new(),
         });

@@ -7,8 +7,10 @@
 //! the whole comes by.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use tokio::time::timeout;
 use tokio_util::io::StreamReader;
 
 use super::{Estimate, Exported, Source};
@@ -16,6 +18,9 @@ use crate::image::Image;
 use crate::image::archive;
 use crate::image::known::{KnownImages, KnownLayers};
 use crate::image::resolve::Request;
+
+/// How long the image waits at most for what others have left behind to go.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many of the lowest layers are worth an export of their own, where any are. `layers` has the
 /// size of each and whether it is missing, lowest first; `cores` are those for this export.
@@ -70,7 +75,7 @@ pub(super) async fn read(
         let (image, (), ()) = tokio::join!(reading, prefix.remove(), whole);
         image.map_err(|error| error.to_string())
     };
-    let (image, ()) = tokio::join!(reading, engine.remove_leftovers());
+    let (image, _) = tokio::join!(reading, timeout(PATIENCE, engine.remove_leftovers()));
     image
 }
 

@@ -4,6 +4,7 @@
 
 mod bases;
 mod build;
+mod cleanup;
 mod configuration;
 mod connection;
 mod container;

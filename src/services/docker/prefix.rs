@@ -22,6 +22,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::cleanup::in_any_case;
 use super::{DockerError, EngineImage, container, export};
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::platform::Platform;
@@ -98,12 +99,11 @@ impl Prefix {
 
 impl Drop for Prefix {
     fn drop(&mut self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.is_gone {
             return;
         }
         let (docker, id, making) = (self.docker.clone(), self.image.id, self.making.take());
-        runtime.spawn(async move {
+        in_any_case(async move {
             if let Some(making) = making {
                 let _ = making.await;
             }

@@ -14,6 +14,7 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
+use super::cleanup::in_any_case;
 use super::export::broken;
 use super::{DockerError, EngineImage};
 
@@ -131,9 +132,7 @@ impl Drop for PushName {
     fn drop(&mut self) {
         let Some(name) = self.name.take() else { return };
         let docker = self.docker.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { remove(&docker, &name).await });
-        }
+        in_any_case(async move { remove(&docker, &name).await });
     }
 }
 

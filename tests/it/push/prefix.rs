@@ -1,6 +1,7 @@
 //! Lower layers of an engine's image that are exported before the others.
 
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lambdactl::services::docker::DockerEngine;
@@ -129,6 +130,41 @@ fn an_image_of_lower_layers_that_a_killed_run_has_left_behind_goes_with_the_next
     world.sandbox.run(&arguments).expect(0);
     assert_eq!(prefixes(&usual, &image), [""; 0]);
     assert_eq!(layers(&usual, &image.0).len(), 3);
+}
+
+#[test]
+fn an_image_of_lower_layers_goes_with_a_run_that_is_interrupted() {
+    let Some(usual) = usual() else { return };
+    let proxy = EngineProxy::start(&usual.host, |line| match line.contains("/get") {
+        true => Treatment::Hold,
+        false => Treatment::Pass,
+    });
+    let world = behind(&proxy);
+    let image = large(&world, "interrupted");
+    let source = format!("docker:{}", image.0);
+    let arguments = [&PUSH[..], &["--image", &source]].concat();
+    let mut child =
+        world.sandbox.lambdactl(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("an image of lower layers", Duration::from_secs(60), || prefixes(&usual, &image).pop());
+    signal(child.id(), "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(prefixes(&usual, &image), [""; 0]);
+}
+
+#[test]
+fn an_engine_that_fails_with_a_part_beside_the_whole_exports_the_whole_again() {
+    let Some(usual) = usual() else { return };
+    let has_failed = AtomicBool::new(false);
+    let proxy = EngineProxy::start(&usual.host, move |line| {
+        let fails = line.contains("/get") && !has_failed.swap(true, Ordering::SeqCst);
+        if fails { Treatment::Refuse } else { Treatment::Pass }
+    });
+    let world = behind(&proxy);
+    let image = large(&world, "again");
+    let source = format!("docker:{}", image.0);
+    let told = world.sandbox.run([&PUSH[..], &["-v", "--image", &source]].concat()).expect(0);
+    assert!(told.stderr.contains("is exported whole: "), "{told}");
+    assert_eq!(prefixes(&usual, &image), [""; 0]);
 }
 
 #[test]
