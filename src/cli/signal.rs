@@ -9,9 +9,13 @@ use tokio::sync::oneshot;
 use super::context::{Context, quoted};
 use super::error::{CommandError, Exit};
 use crate::domain::plan::Step;
+use crate::services::docker::finish_cleaning_up;
 
 /// How long the tasks that are under way may take to end, once their work is of no use any more.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
+
+/// How long an engine may take to give back what a run no longer needs, where it was interrupted.
+const CLEANING: Duration = Duration::from_secs(5);
 
 /// Runs `work`; Ctrl-C or SIGTERM drops it, a second one ends the process at once.
 pub(super) fn run(
@@ -45,6 +49,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
     let result = runtime.block_on(work);
     runtime.shutdown_timeout(LAST_MOMENT);
+    finish_cleaning_up(CLEANING);
     result
 }
 

@@ -39,6 +39,7 @@ use crate::domain::reference::{ImageReference, RegistryHost};
 use crate::domain::secret::Secret;
 use crate::event::SharedReporter;
 
+pub use cleanup::finish_cleaning_up;
 pub use container::{Container, ContainerExit, ContainerOutput, ContainerRequest, ExecRequest, Execution};
 pub use context::ContextFile;
 pub use description::{BINFMT_MISC, EngineDescription, emulates};
