@@ -64,8 +64,9 @@ pub(super) fn blocks_under_way() -> usize {
     cores() + 2
 }
 
-/// Looked up once: finding it reads files of the system, and every stream asks.
-fn cores() -> usize {
+/// How many cores there are. Looked up once: finding it reads files of the system, and every stream
+/// asks.
+pub(super) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }

@@ -25,6 +25,7 @@ use tokio_util::io::StreamReader;
 
 use self::blobs::{Taken, Untaken};
 use super::archive::{self, Expected};
+use super::deflate;
 use super::known::{KnownImages, KnownLayers};
 use super::resolve::Request;
 use super::{Image, ImageError};
@@ -262,8 +263,7 @@ impl Turn {
 
     /// How many cores there are for each export that is under way.
     fn cores(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        cores / EXPORTS.load(Ordering::Relaxed).max(1)
+        deflate::cores() / EXPORTS.load(Ordering::Relaxed).max(1)
     }
 }
 
@@ -376,8 +376,7 @@ impl Estimate {
         let guess = || vec![found.size / found.diff_ids.len().max(1) as u64; found.diff_ids.len()];
         let sizes = sizes.unwrap_or_else(guess);
         let layers: Vec<(u64, bool)> = sizes.into_iter().zip(is_missing).collect();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-        Self::between(found.size, &layers, cores)
+        Self::between(found.size, &layers, deflate::cores() as u64)
     }
 
     /// How long a push may take of which only what is missing comes.

@@ -162,10 +162,11 @@ pub(super) fn announcements() -> (Announcements, Announced) {
 
 /// What goes early.
 enum Parcel {
-    /// A blob that may be there.
-    Made(Box<Blob>),
-    /// One that the repository is not asked for.
-    New(Box<Blob>),
+    /// A blob; the repository is not asked for one that is new.
+    Blob {
+        blob: Box<Blob>,
+        is_new: bool,
+    },
     Begun(GrowingLayer),
 }
 
@@ -175,7 +176,7 @@ pub(super) async fn send(cloud: &Cloud, announced: Announced, arrivals: &Arrival
     let Announced { made, begun, whole, allowed } = announced;
     let Ok(repository) = allowed.await else { return };
     let Ok(client) = cloud.registry(&repository.uri.registry).await else { return };
-    let made = received(made).map(|layer| Parcel::Made(Box::new(layer.into())));
+    let made = received(made).map(|layer| Parcel::Blob { blob: Box::new(layer.into()), is_new: false });
     let unasked = stream::once(whole).map(|image| {
         let image = image.ok()?;
         let ways = Ways::without_a_question(&image, &repository.uri)?;
@@ -186,13 +187,12 @@ pub(super) async fn send(cloud: &Cloud, announced: Announced, arrivals: &Arrival
         Some(ways)
     });
     let unasked = unasked.flat_map(|ways| stream::iter(ways.into_iter().flat_map(Ways::into_missing)));
-    let unasked = unasked.map(|blob| Parcel::New(Box::new(blob)));
+    let unasked = unasked.map(|blob| Parcel::Blob { blob: Box::new(blob), is_new: true });
     let parcels = stream::select(stream::select(made, received(begun).map(Parcel::Begun)), unasked);
     let sending = Sending { cloud, client, repository: &repository, arrivals, grows: AtomicBool::new(true) };
     let send = |parcel| async {
         match parcel {
-            Parcel::Made(blob) => sending.blob(&blob, false).await,
-            Parcel::New(blob) => sending.blob(&blob, true).await,
+            Parcel::Blob { blob, is_new } => sending.blob(&blob, is_new).await,
             Parcel::Begun(layer) => sending.begun(&layer).await,
         }
     };

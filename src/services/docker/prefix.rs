@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::cleanup::in_any_case;
+use super::cleanup::{self, in_any_case, is_over};
 use super::{DockerError, EngineImage, container, export};
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::platform::Platform;
@@ -121,7 +121,7 @@ pub(super) async fn remove_leftovers(docker: &Docker) {
         let Some(mark) = found.labels.get(LABEL) else { continue };
         let Some(address) = left_by(mark) else { continue };
         let Ok(Some(image)) = export::inspect(docker, &found.id).await else { continue };
-        if is_ours(&image, mark) && tokio::net::TcpStream::connect(address).await.is_err() {
+        if is_ours(&image, mark) && is_over(address).await {
             remove(docker, &image.id).await;
         }
     }
@@ -130,8 +130,7 @@ pub(super) async fn remove_leftovers(docker: &Docker) {
 /// Where the run listens that left this mark.
 fn left_by(mark: &str) -> Option<SocketAddr> {
     let (address, id) = mark.split_once('/')?;
-    let address: SocketAddr = address.parse().ok()?;
-    (address.ip() == Ipv4Addr::LOCALHOST && Uuid::try_parse(id).is_ok()).then_some(address)
+    cleanup::left_by(address, id)
 }
 
 /// Whether an image is one of these, and not one that has its label from elsewhere: it has no name,

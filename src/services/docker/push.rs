@@ -2,7 +2,7 @@
 //! Called by `DockerEngine`.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
@@ -14,7 +14,7 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
-use super::cleanup::in_any_case;
+use super::cleanup::{in_any_case, is_over, left_by};
 use super::export::broken;
 use super::{DockerError, EngineImage};
 
@@ -59,8 +59,7 @@ pub(super) async fn remove_leftovers(docker: &Docker) {
     let images = docker.list_images(Some(list)).await.unwrap_or_default();
     for name in images.iter().flat_map(|image| &image.repo_tags).filter_map(|name| left_behind(name)) {
         let (address, repository) = name;
-        let is_over = tokio::net::TcpStream::connect(address).await.is_err();
-        if is_over {
+        if is_over(address).await {
             // The other names of its image may go meanwhile.
             remove(docker, &Name { repository: repository.to_owned(), is_last: true }).await;
         }
@@ -72,9 +71,7 @@ fn left_behind(name: &str) -> Option<(SocketAddr, &str)> {
     let repository = name.strip_suffix(TAG)?.strip_suffix(':')?;
     let (address, path) = repository.split_once('/')?;
     let id = path.strip_prefix(NAME)?;
-    let address: SocketAddr = address.parse().ok()?;
-    let is_ours = address.ip() == Ipv4Addr::LOCALHOST && uuid::Uuid::try_parse(id).is_ok();
-    is_ours.then_some((address, repository))
+    Some((left_by(address, id)?, repository))
 }
 
 async fn tag(docker: &Docker, image: &str, repository: &str, tag: &str) -> Result<(), BollardError> {
