@@ -1,6 +1,6 @@
 //! Lower layers of an engine's image that are exported before the others.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -107,49 +107,55 @@ async fn an_image_of_lower_layers_goes_when_nobody_waits_for_it() {
     assert_eq!(connected.inspect(&image.0).await.unwrap().unwrap().diff_ids, found.diff_ids);
 }
 
+/// A push that waits for its engine for ever, with the image of lower layers it has made there.
+struct Held {
+    child: Child,
+    image: EngineImage,
+    source: String,
+    made: String,
+    _world: World,
+    _proxy: EngineProxy,
+}
+
+impl Held {
+    fn begin(usual: &Engine, name: &str) -> Self {
+        let proxy = EngineProxy::start(&usual.host, |line| match line.contains("/get") {
+            true => Treatment::Hold,
+            false => Treatment::Pass,
+        });
+        let world = behind(&proxy);
+        let image = large(&world, name);
+        let source = format!("docker:{}", image.0);
+        let mut command = world.sandbox.lambdactl([&PUSH[..], &["--image", &source]].concat());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let made =
+            wait_for("an image of lower layers", Duration::from_secs(60), || prefixes(usual, &image).pop());
+        Self { child, image, source, made, _world: world, _proxy: proxy }
+    }
+}
+
 #[test]
 fn an_image_of_lower_layers_that_a_killed_run_has_left_behind_goes_with_the_next_run() {
     let Some(usual) = usual() else { return };
-    let proxy = EngineProxy::start(&usual.host, |line| match line.contains("/get") {
-        true => Treatment::Hold,
-        false => Treatment::Pass,
-    });
-    let world = behind(&proxy);
-    let image = large(&world, "killed");
-    let source = format!("docker:{}", image.0);
-    let arguments = [&PUSH[..], &["--image", &source]].concat();
-    let mut child =
-        world.sandbox.lambdactl(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let left =
-        wait_for("an image of lower layers", Duration::from_secs(60), || prefixes(&usual, &image).pop());
-    signal(child.id(), "KILL");
-    child.wait().unwrap();
-    assert_eq!(prefixes(&usual, &image), [left]);
+    let mut held = Held::begin(&usual, "killed");
+    signal(held.child.id(), "KILL");
+    held.child.wait().unwrap();
+    assert_eq!(prefixes(&usual, &held.image), [held.made]);
 
     let world = World::new();
-    world.sandbox.run(&arguments).expect(0);
-    assert_eq!(prefixes(&usual, &image), [""; 0]);
-    assert_eq!(layers(&usual, &image.0).len(), 3);
+    world.sandbox.run([&PUSH[..], &["--image", &held.source]].concat()).expect(0);
+    assert_eq!(prefixes(&usual, &held.image), [""; 0]);
+    assert_eq!(layers(&usual, &held.image.0).len(), 3);
 }
 
 #[test]
 fn an_image_of_lower_layers_goes_with_a_run_that_is_interrupted() {
     let Some(usual) = usual() else { return };
-    let proxy = EngineProxy::start(&usual.host, |line| match line.contains("/get") {
-        true => Treatment::Hold,
-        false => Treatment::Pass,
-    });
-    let world = behind(&proxy);
-    let image = large(&world, "interrupted");
-    let source = format!("docker:{}", image.0);
-    let arguments = [&PUSH[..], &["--image", &source]].concat();
-    let mut child =
-        world.sandbox.lambdactl(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for("an image of lower layers", Duration::from_secs(60), || prefixes(&usual, &image).pop());
-    signal(child.id(), "INT");
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut held = Held::begin(&usual, "interrupted");
+    signal(held.child.id(), "INT");
+    assert_eq!(held.child.wait().unwrap().code(), Some(130));
     // The engine was asked, and may be busy.
-    let gone = || prefixes(&usual, &image).is_empty().then_some(());
+    let gone = || prefixes(&usual, &held.image).is_empty().then_some(());
     wait_for("the image to be gone", Duration::from_secs(30), gone);
 }
 
