@@ -11,6 +11,7 @@
 
 mod bases;
 mod blobs;
+mod directories;
 mod door;
 mod layers;
 mod prefix;
@@ -28,13 +29,14 @@ use super::archive::{self, Expected};
 use super::deflate;
 use super::known::{KnownImages, KnownLayers};
 use super::resolve::Request;
+use super::seal::{self, Stored};
 use super::{Image, ImageError};
 use crate::domain::digest::DiffId;
 use crate::domain::platform::Architecture;
 use crate::domain::size;
 use crate::domain::transfer::{KnownBy, PlannedLayer, TransferPlan, Way};
 use crate::event::{Event, SharedReporter};
-use crate::services::docker::{DockerEngine, DockerError, EngineImage};
+use crate::services::docker::{DockerEngine, DockerError, EngineImage, LayerDirectories};
 
 /// How many exported bytes go by between two reports.
 const REPORT_EVERY: u64 = 1 << 20;
@@ -83,7 +85,14 @@ pub async fn read_found(
             None => Ok(known.layers(&found.diff_ids).await),
         }
     };
-    let engines = async { Ok(tokio::join!(engine.store(&found), engine.layer_sizes(&found))) };
+    let directories = engine.directories(&found);
+    let sizes = async {
+        match &directories {
+            Ok(directories) => directories.sizes().ok(),
+            Err(_) => engine.layer_sizes(&found).await,
+        }
+    };
+    let engines = async { Ok(tokio::join!(engine.store(&found), sizes)) };
     let (layers, (store, sizes)) = match tokio::try_join!(elsewhere, engines) {
         Ok(all) => all,
         Err(image) => {
@@ -107,12 +116,18 @@ pub async fn read_found(
             Err(Untaken::Way(why)) => source.report_export(&why),
         }
     }
-    let (layers, sizes) = match store.is_containerd {
+    let (mut layers, sizes) = match store.is_containerd {
         // There they lie as the registry of a base image has them.
         true => (layers, None),
         false => (bases::add(engine, &found, sizes.as_deref(), known, layers, reporter).await, sizes),
     };
     reporter.report(Event::TransferPlanned(plan(&found, &layers, sizes.as_deref())));
+    if !store.is_containerd {
+        match source.directories(directories, sizes.as_deref(), &mut layers, known).await {
+            Ok(image) => return Ok(image),
+            Err(why) => source.report_unread(&why),
+        }
+    }
     // From far away, what comes by twice would take the way twice.
     let sizes_if_near = sizes.clone().filter(|_| store.is_near);
     if store.is_near && !store.is_containerd && !layers.is_empty() {
@@ -172,6 +187,24 @@ impl Source<'_> {
         let image = layers::take(engine, found, known, layers, &estimate, request).await?;
         self.report_taken();
         Ok(Some(image))
+    }
+
+    /// Reads layers where the engine keeps them; those that were made are known then in any case.
+    async fn directories(
+        &self,
+        directories: Result<LayerDirectories, String>,
+        sizes: Option<&[u64]>,
+        layers: &mut KnownLayers,
+        known: &KnownImages,
+    ) -> Result<Image, String> {
+        let image = directories::read(*self, &directories?, sizes, layers, known).await?;
+        self.report_taken();
+        Ok(image)
+    }
+
+    fn report_unread(&self, why: &str) {
+        let remark = format!("`{}` cannot be read where the engine keeps it: {why}", self.request.name);
+        self.request.reporter.report(Event::Detail(remark));
     }
 
     fn report_taken(&self) {
@@ -242,6 +275,24 @@ impl Source<'_> {
         let archive = StreamReader::new(archive.map_err(std::io::Error::other));
         archive::read_missing(archive, expected, self.request).await.map(without_remarks)
     }
+}
+
+/// Puts an image together from its configuration and its layers, all of which are known by now.
+async fn put_together(
+    found: &EngineImage,
+    configuration: Bytes,
+    layers: &KnownLayers,
+    request: Request<'_>,
+) -> Result<Image, String> {
+    let Request { name, architecture, level, reporter, .. } = request;
+    let say = |error: ImageError| error.to_string();
+    let config = seal::config(name, &configuration, architecture).map_err(say)?;
+    let layer = |diff_id: &DiffId| {
+        let kept = || format!("the engine kept layer {} to itself", diff_id.0.short());
+        layers.get(diff_id).cloned().map(Stored::Compressed).ok_or_else(kept)
+    };
+    let stored = found.diff_ids.iter().map(layer).collect::<Result<_, _>>()?;
+    seal::rebuild(name, configuration, config, stored, level, reporter).await.map_err(say)
 }
 
 /// The layers of an archive, and who is told of those that are made.

@@ -8,10 +8,11 @@ use std::io;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use super::blob::{CHUNK, read_chunk};
-use super::gzip::GzipLayer;
+use super::gzip::{GzipLayer, LayerWriter};
 use crate::domain::digest::DiffId;
 use crate::domain::manifest::Descriptor;
 use crate::services::registry::{ByteStream, GrowingContent};
@@ -31,6 +32,24 @@ struct State {
     length: u64,
     /// What it has become.
     made: Option<GzipLayer>,
+}
+
+/// What a layer has at least, uncompressed, that is announced when it begins: of less there is
+/// hardly a part to send before all of it is there.
+const LARGE: u64 = 16 << 20;
+
+/// A layer of `size` bytes, which is expected to have this diff ID, begins to be made: lets it be
+/// sent meanwhile, where somebody wants to and that pays.
+pub(super) fn announce(
+    begun: Option<&UnboundedSender<GrowingLayer>>,
+    diff_id: DiffId,
+    size: u64,
+    layer: &mut LayerWriter,
+) {
+    if let Some(begun) = begun.filter(|begun| size >= LARGE && !begun.is_closed()) {
+        // Nobody may wait for it any more.
+        let _ = begun.send(layer.growing(diff_id));
+    }
 }
 
 /// Tells how far a layer is. Dropped before the layer has ended, it never will.

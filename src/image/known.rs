@@ -308,12 +308,20 @@ impl KnownLayers {
         }
     }
 
-    /// Whether a layer that was made is to be sent before the image is whole. What is small waits for
-    /// the configuration, where the repository has others of the image: then it is likely new, and
-    /// goes without a question.
-    pub(super) fn sends_early(&self, made: &GzipLayer) -> bool {
+    /// A layer was made, to be sent before the image is whole. What is small waits for the
+    /// configuration, where the repository has others of the image: then it is likely new, and goes
+    /// without a question.
+    pub(super) fn announce(&self, made: Option<&UnboundedSender<GzipLayer>>, layer: &GzipLayer) {
         let is_there = |layer: &DiffId| self.known_by(layer).is_some_and(|by| by != KnownBy::BaseImage);
-        made.size > SMALL || !self.layers.keys().any(is_there)
+        if let Some(made) = made.filter(|_| layer.size > SMALL || !self.layers.keys().any(is_there)) {
+            // Nobody may wait for it.
+            let _ = made.send(layer.clone());
+        }
+    }
+
+    /// Adds a layer that was made.
+    pub(super) fn insert(&mut self, layer: GzipLayer) {
+        self.layers.insert(layer.diff_id, layer);
     }
 
     #[cfg(test)]

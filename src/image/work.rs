@@ -2,7 +2,7 @@
 //! when nobody waits for it any more, and says how far it is.
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -48,38 +48,53 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Reports how many bytes of something have been dealt with, at most ten times a second.
+/// Reports how many bytes of something have been dealt with, at most ten times a second. Copies
+/// count together.
+#[derive(Clone)]
 pub(super) struct Progress {
     activity: &'static str,
     total: Option<u64>,
+    counted: Arc<Mutex<Counted>>,
+    reporter: SharedReporter,
+}
+
+struct Counted {
     bytes: u64,
     reported: Instant,
-    reporter: SharedReporter,
 }
 
 impl Progress {
     pub(super) fn new(activity: &'static str, total: Option<u64>, reporter: &SharedReporter) -> Self {
-        Self { activity, total, bytes: 0, reported: Instant::now(), reporter: reporter.clone() }
+        let counted = Arc::new(Mutex::new(Counted { bytes: 0, reported: Instant::now() }));
+        Self { activity, total, counted, reporter: reporter.clone() }
     }
 
     /// Counts `bytes` more.
     pub(super) fn add(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
-        if self.reported.elapsed() >= REPORT_EVERY {
-            self.report();
+        let mut counted = self.counted();
+        counted.bytes += bytes as u64;
+        if counted.reported.elapsed() >= REPORT_EVERY {
+            self.report(&mut counted);
         }
     }
 
-    fn report(&mut self) {
-        self.reported = Instant::now();
-        let Self { activity, total, bytes, .. } = *self;
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While nobody else counts, so that what is reported only grows.
+    fn report(&self, counted: &mut Counted) {
+        counted.reported = Instant::now();
+        let Self { activity, total, .. } = *self;
+        // There may be more to it than the files that the total counts.
+        let bytes = total.map_or(counted.bytes, |total| counted.bytes.min(total));
         self.reporter.report(Event::ImageProgress { activity, bytes, total });
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.report();
+        self.report(&mut self.counted());
     }
 }
 

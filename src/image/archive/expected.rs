@@ -12,17 +12,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::entries::Entry;
 use crate::domain::compression::CompressionLevel;
 use crate::domain::digest::{DiffId, Digest};
-use crate::image::growing::GrowingLayer;
+use crate::image::growing::{self, GrowingLayer};
 use crate::image::gzip::{Compression, GzipLayer, LayerWriter};
 use crate::image::known::KnownLayers;
 use crate::image::spool::Spooled;
 
 /// What goes before the chain ID in the document an old engine's layer ID is the digest of.
 const BEFORE: &str = r#"{"container_config":{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,"Cmd":null,"Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":null},"created":"1970-01-01T00:00:00Z","layer_id":""#;
-
-/// What a layer has at least, uncompressed, that is announced when it begins: of less there is
-/// hardly a part to send before all of it is there.
-const LARGE: u64 = 16 << 20;
 
 /// The layers of an archive that somebody else has.
 #[derive(Debug, Default)]
@@ -99,21 +95,14 @@ impl Expected {
 
     /// A layer of `size` bytes, which lies at `path`, begins to be made.
     pub(super) fn announce_early(&self, path: &str, size: u64, layer: &mut LayerWriter) {
-        let Some(begun) = self.begun.as_ref().filter(|begun| size >= LARGE && !begun.is_closed()) else {
-            return;
-        };
         if let Some(diff_id) = self.missing.at(path) {
-            // Nobody may wait for it any more.
-            let _ = begun.send(layer.growing(diff_id));
+            growing::announce(self.begun.as_ref(), diff_id, size, layer);
         }
     }
 
     /// A layer was made.
     pub(super) fn announce(&self, layer: &GzipLayer) {
-        if let Some(made) = self.made.as_ref().filter(|_| self.known.sends_early(layer)) {
-            // Nobody may wait for it.
-            let _ = made.send(layer.clone());
-        }
+        self.known.announce(self.made.as_ref(), layer);
     }
 
     /// The entry at `path`, if it need not be read.

@@ -22,9 +22,9 @@ use crate::domain::manifest::{Descriptor, Manifest};
 use crate::image::gzip::{Compression, GzipLayer};
 use crate::image::known::{KnownImages, KnownLayers};
 use crate::image::resolve::Request;
-use crate::image::seal::{self, Stored};
+use crate::image::seal;
 use crate::image::spool::Spooled;
-use crate::image::{Image, ImageError};
+use crate::image::Image;
 use crate::services::docker::{DockerEngine, EngineImage, PushName};
 
 /// How long an engine may take to end a push after the manifest.
@@ -167,12 +167,8 @@ impl Source<'_> {
                 continue;
             }
             let layer = self.compressed(&blob).await?;
-            let goes_early = missing.contains(&layer.diff_id) && self.layers.sends_early(&layer);
-            if let Some(made) = made.as_ref().filter(|_| goes_early) {
-                // Nobody may wait for it.
-                let _ = made.send(layer.clone());
-            }
             if missing.contains(&layer.diff_id) {
+                self.layers.announce(made.as_ref(), &layer);
                 taken.layers.insert(layer.diff_id, layer);
             }
         }
@@ -196,17 +192,10 @@ impl Source<'_> {
 
     /// Puts together what came and what is known.
     async fn image(&self, taken: Taken) -> Result<Image, String> {
-        let Request { name, architecture, level, reporter, .. } = self.request;
-        let config_bytes = taken.config.ok_or("the engine sent no configuration")?;
-        let say = |error: ImageError| error.to_string();
-        let config = seal::config(name, &config_bytes, architecture).map_err(say)?;
-        let layer = |diff_id: &DiffId| {
-            let layer = self.layers.get(diff_id).or_else(|| taken.layers.get(diff_id));
-            let kept = || format!("the engine kept layer {} to itself", diff_id.0.short());
-            layer.cloned().map(Stored::Compressed).ok_or_else(kept)
-        };
-        let stored = self.found.diff_ids.iter().map(layer).collect::<Result<_, _>>()?;
-        seal::rebuild(name, config_bytes, config, stored, level, reporter).await.map_err(say)
+        let configuration = taken.config.ok_or("the engine sent no configuration")?;
+        let mut layers = self.layers.clone();
+        taken.layers.into_values().for_each(|layer| layers.insert(layer));
+        super::put_together(self.found, configuration, &layers, self.request).await
     }
 }
 

@@ -33,14 +33,18 @@ impl Endpoint {
         matches!(self, Self::Unix(_) | Self::Pipe(_))
     }
 
-    /// Tells whether a service of this system listens there, as far as that is certain: engines in
-    /// virtual machines have their sockets in a home directory, or are on systems that are not
-    /// Linux, and into a container any socket can be mounted.
-    pub(super) fn is_of_this_system(&self) -> bool {
+    /// Tells whether a service listens there: engines in virtual machines have their sockets in a
+    /// home directory, or are on systems that are not Linux.
+    pub(super) fn is_of_service(&self) -> bool {
         let Self::Unix(path) = self else { return false };
-        let is_container = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
-        let is_below_run = path.canonicalize().is_ok_and(|path| path.starts_with("/run"));
-        cfg!(target_os = "linux") && is_below_run && !is_container
+        cfg!(target_os = "linux") && path.canonicalize().is_ok_and(|path| path.starts_with("/run"))
+    }
+
+    /// Tells whether a service of this system listens there, as far as that is certain: into a
+    /// container any socket can be mounted.
+    pub(super) fn is_of_this_system(&self) -> bool {
+        let is_container = || ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
+        self.is_of_service() && !is_container()
     }
 }
 

@@ -1,13 +1,15 @@
 //! Looks images up in the engine and streams them out. Called by `DockerEngine`.
 
+use std::path::PathBuf;
+
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
-use bollard::models::ImageInspect;
+use bollard::models::{DriverData, ImageInspect};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
 use super::connection::deepest;
-use super::{DockerError, EngineImage};
+use super::{DockerError, EngineImage, GraphDriver};
 use crate::domain::digest::DiffId;
 use crate::domain::platform::Platform;
 
@@ -81,9 +83,15 @@ fn engine_image(found: ImageInspect) -> Result<EngineImage, String> {
         tags: found.repo_tags.unwrap_or_default().into_iter().filter(|tag| tag != "<none>:<none>").collect(),
         size: found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
         diff_ids,
-        // With containerd there are none to name.
-        lies_in_directories: found.graph_driver.is_some_and(|driver| !driver.data.is_empty()),
+        graph_driver: found.graph_driver.and_then(graph_driver),
     })
+}
+
+/// With containerd there are no directories to name.
+fn graph_driver(mut driver: DriverData) -> Option<GraphDriver> {
+    let lies_in_directories = !driver.data.is_empty();
+    let top = driver.data.remove("UpperDir").map(PathBuf::from);
+    lies_in_directories.then_some(GraphDriver { name: driver.name, top })
 }
 
 /// An error of the library, in the words of what was being done.

@@ -10,6 +10,7 @@ mod connection;
 mod container;
 mod context;
 mod description;
+mod directories;
 mod discovery;
 mod dockerignore;
 mod error;
@@ -43,6 +44,7 @@ pub use cleanup::finish_cleaning_up;
 pub use container::{Container, ContainerExit, ContainerOutput, ContainerRequest, ExecRequest, Execution};
 pub use context::ContextFile;
 pub use description::{BINFMT_MISC, EngineDescription, emulates};
+pub use directories::{GraphDriver, KeptLayer, LayerDirectories};
 pub use error::DockerError;
 pub use failure::BuildFailure;
 pub use files::ImageFiles;
@@ -129,8 +131,8 @@ pub struct EngineImage {
     pub diff_ids: Vec<DiffId>,
     /// Its names.
     pub tags: Vec<String>,
-    /// Whether the engine says where its layers lie as directories; some do not, and have them.
-    pub lies_in_directories: bool,
+    /// Where the engine says that its layers lie as directories; some do not say so, and have them.
+    pub graph_driver: Option<GraphDriver>,
 }
 
 /// An image of the engine that is in a registry too.
@@ -227,7 +229,8 @@ impl DockerEngine {
     pub async fn store(&self, image: &EngineImage) -> ImageStore {
         // To describe itself, an engine looks at all its parts, which takes longer than to find an
         // image.
-        if image.lies_in_directories && self.endpoint.is_of_this_system() {
+        let is_of_this_system = || self.endpoint.is_of_this_system() || self.directories(image).is_ok();
+        if image.graph_driver.is_some() && is_of_this_system() {
             return ImageStore { is_containerd: false, is_near: self.is_near };
         }
         match self.docker.info().await {
@@ -237,6 +240,15 @@ impl DockerEngine {
                 is_near: self.is_near && !description::is_desktop(&info),
             },
             Err(_) => ImageStore { is_containerd: false, is_near: false },
+        }
+    }
+
+    /// Where the layers of an image can be read without the engine. The error says in words why they
+    /// cannot. Looks for a file, and blocks.
+    pub fn directories(&self, image: &EngineImage) -> Result<LayerDirectories, String> {
+        match self.endpoint.is_of_service() {
+            true => LayerDirectories::of(image),
+            false => Err("the engine may be on another system".to_owned()),
         }
     }
 

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::cleanup::{self, in_any_case, is_over};
-use super::{DockerError, EngineImage, container, export};
+use super::{DockerError, EngineImage, GraphDriver, container, export};
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::platform::Platform;
 
@@ -62,7 +62,7 @@ pub(super) async fn make(docker: &Docker, image: &EngineImage, count: usize) -> 
             size: 0,
             diff_ids,
             tags: Vec::new(),
-            lies_in_directories: true,
+            graph_driver: image.graph_driver.clone().map(|driver| GraphDriver { top: None, ..driver }),
         },
         making: Some(tokio::spawn(async move {
             container::load(&loading, &name, stream::iter([Ok(archive)])).await
@@ -184,7 +184,7 @@ mod tests {
         let platform = Platform { os: "linux".to_owned(), architecture: "arm64".to_owned(), variant: None };
         let diff_ids = vec![DiffId(Digest::of(b"lowest")), DiffId(Digest::of(b"next"))];
         let id = Digest::of(&configuration(&platform, &diff_ids, mark));
-        EngineImage { id, platform, size: 0, diff_ids, tags: Vec::new(), lies_in_directories: true }
+        EngineImage { id, platform, size: 0, diff_ids, tags: Vec::new(), graph_driver: None }
     }
 
     #[test]

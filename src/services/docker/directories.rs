@@ -1,0 +1,284 @@
+//! Reads layers where an engine keeps them: in directories of this machine. Called by
+//! `DockerEngine`.
+//!
+//! Docker unpacks every layer into a directory, and keeps beside it what else its archive
+//! consisted of: headers and padding, as `tar-split` takes them apart. Joined again they are the
+//! archive byte for byte; the engine does the same when it exports or pushes an image, but one
+//! layer after the other, and into temporary files. Only root may read there, or whoever runs an
+//! engine without root.
+//!
+//! No document promises that all of this stays where it is. Whoever reads it compares digests, and
+//! has another way.
+//! <https://github.com/vbatts/tar-split/blob/v0.12.1/tar/storage/entry.go>
+//! <https://github.com/moby/moby/blob/v28.0.0/layer/filestore.go>
+
+use std::borrow::Cow;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use serde::Deserialize;
+
+use super::EngineImage;
+use crate::domain::digest::{DiffId, Digest};
+
+/// No configuration is larger.
+const LARGEST_CONFIGURATION: u64 = 4 << 20;
+
+/// No line about a part of an archive is longer: a header with its extensions, encoded.
+const LONGEST_LINE: u64 = 16 << 20;
+
+/// How many decompressed bytes of such lines are read ahead.
+const AHEAD: usize = 64 << 10;
+
+/// Where an engine says the layers of an image lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphDriver {
+    /// The name of what stacks them, such as `overlay2`.
+    pub name: String,
+    /// The directory of the highest one, where each has one of its own.
+    pub top: Option<PathBuf>,
+}
+
+/// The layers of an image, as they lie on this machine.
+#[derive(Clone, Debug)]
+pub struct LayerDirectories {
+    /// What the driver keeps: a directory for each layer.
+    layers: PathBuf,
+    /// What the engine knows of images and layers.
+    metadata: PathBuf,
+    configuration: PathBuf,
+    id: Digest,
+    /// What layers are called there: each name depends on the layers below.
+    chain: Vec<(DiffId, Digest)>,
+}
+
+impl LayerDirectories {
+    /// The error says in words why they cannot be read.
+    pub(super) fn of(image: &EngineImage) -> Result<Self, String> {
+        let driver = image.graph_driver.as_ref().ok_or("the engine does not say where they are")?;
+        let root = driver.root().ok_or_else(|| format!("`{}` keeps them in another way", driver.name))?;
+        let metadata = root.join("image").join(&driver.name);
+        let configuration = metadata.join("imagedb/content/sha256").join(image.id.hex());
+        // Shows that one may look into it, and that this is the engine that has the image.
+        fs::metadata(&configuration).map_err(|error| error.to_string())?;
+        let chain = image.diff_ids.iter().copied().zip(chain_ids(&image.diff_ids)).collect();
+        Ok(Self { layers: root.join(&driver.name), metadata, configuration, id: image.id, chain })
+    }
+
+    /// The image's configuration, byte for byte.
+    pub fn configuration(&self) -> io::Result<Bytes> {
+        let mut bytes = Vec::new();
+        File::open(&self.configuration)?.take(LARGEST_CONFIGURATION).read_to_end(&mut bytes)?;
+        match Digest::of(&bytes) == self.id {
+            true => Ok(bytes.into()),
+            false => Err(invalid("the engine keeps another configuration")),
+        }
+    }
+
+    /// Uncompressed bytes of the files of each layer, lowest first.
+    pub fn sizes(&self) -> io::Result<Vec<u64>> {
+        let size = |(_, chain_id): &(DiffId, Digest)| {
+            let text = fs::read_to_string(self.about(chain_id).join("size"))?;
+            text.trim().parse().map_err(invalid)
+        };
+        self.chain.iter().map(size).collect()
+    }
+
+    /// Opens a layer of the image, to be read as the archive it was unpacked from.
+    ///
+    /// What comes has to be compared with the diff ID: nobody else does.
+    pub fn layer(&self, diff_id: &DiffId) -> io::Result<KeptLayer> {
+        let chain_id = self.chain.iter().find(|(other, _)| other == diff_id).map(|(_, chain_id)| chain_id);
+        let about = self.about(chain_id.ok_or_else(|| invalid("the image has no such layer"))?);
+        let name = fs::read_to_string(about.join("cache-id"))?;
+        let name = name.trim();
+        if name.is_empty() || name.contains(['/', '.']) {
+            return Err(invalid("a layer has a strange name"));
+        }
+        let split = GzDecoder::new(File::open(about.join("tar-split.json.gz"))?);
+        Ok(KeptLayer {
+            directory: File::open(self.layers.join(name).join("diff"))?,
+            split: BufReader::with_capacity(AHEAD, split),
+            line: Vec::new(),
+            part: Part::Bytes { bytes: Vec::new(), read: 0 },
+        })
+    }
+
+    /// What the engine has written down about a layer.
+    fn about(&self, chain_id: &Digest) -> PathBuf {
+        self.metadata.join("layerdb/sha256").join(chain_id.hex())
+    }
+}
+
+impl GraphDriver {
+    /// The engine's own directory: that of a layer is `ROOT/DRIVER/LAYER/diff`.
+    fn root(&self) -> Option<&Path> {
+        let top = self.top.as_deref().filter(|top| top.ends_with("diff") && top.is_absolute())?;
+        let of_driver = top.parent()?.parent()?;
+        of_driver.parent().filter(|_| of_driver.ends_with(&self.name))
+    }
+}
+
+/// What each layer is called together with all below it.
+/// <https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#layer-chainid>
+fn chain_ids(diff_ids: &[DiffId]) -> impl Iterator<Item = Digest> {
+    diff_ids.iter().scan(None, |below: &mut Option<Digest>, diff_id| {
+        let chain_id = match below {
+            None => diff_id.0,
+            Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
+        };
+        *below = Some(chain_id);
+        Some(chain_id)
+    })
+}
+
+/// A layer that is being read as the archive it was.
+pub struct KeptLayer {
+    directory: File,
+    /// Tells the parts of the archive, one in a line.
+    split: BufReader<GzDecoder<File>>,
+    line: Vec<u8>,
+    part: Part,
+}
+
+/// What is being read.
+enum Part {
+    /// Headers and padding.
+    Bytes { bytes: Vec<u8>, read: usize },
+    /// A file's content.
+    File { file: File, left: u64 },
+}
+
+/// A line about a part of an archive.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: u8,
+    /// The file, from the layer's root.
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    /// The same in base64, where it is not UTF-8.
+    #[serde(borrow, default)]
+    name_raw: Option<Cow<'a, str>>,
+    #[serde(default)]
+    size: u64,
+    /// In base64: the bytes themselves, or a check value of the file.
+    #[serde(borrow, default)]
+    payload: Option<Cow<'a, str>>,
+}
+
+impl Line<'_> {
+    const FILE: u8 = 1;
+    const BYTES: u8 = 2;
+}
+
+impl KeptLayer {
+    /// Goes on to the next part that has bytes; `false` where there is none.
+    fn next(&mut self) -> io::Result<bool> {
+        loop {
+            self.line.clear();
+            if (&mut self.split).take(LONGEST_LINE).read_until(b'\n', &mut self.line)? == 0 {
+                return Ok(false);
+            }
+            let line: Line<'_> = serde_json::from_slice(&self.line)?;
+            match line.kind {
+                Line::BYTES => {
+                    // The last part's room is used again.
+                    let mut bytes = match &mut self.part {
+                        Part::Bytes { bytes, .. } => std::mem::take(bytes),
+                        Part::File { .. } => Vec::new(),
+                    };
+                    bytes.clear();
+                    STANDARD
+                        .decode_vec(line.payload.unwrap_or_default().as_bytes(), &mut bytes)
+                        .map_err(invalid)?;
+                    self.part = Part::Bytes { bytes, read: 0 };
+                }
+                Line::FILE if line.size == 0 => continue,
+                Line::FILE => {
+                    let file = match line.name_raw {
+                        None => open_below(&self.directory, line.name.as_bytes())?,
+                        Some(name) => open_below(&self.directory, &STANDARD.decode(&*name).map_err(invalid)?)?,
+                    };
+                    self.part = Part::File { file, left: line.size };
+                }
+                _ => return Err(invalid("a part of a layer is of an unknown kind")),
+            }
+            return Ok(true);
+        }
+    }
+}
+
+impl Read for KeptLayer {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // The parts are small; whoever reads should not be called for each.
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let rest = &mut buffer[filled..];
+            let count = match &mut self.part {
+                Part::Bytes { bytes, read } => {
+                    let count = (&bytes[*read..]).read(rest)?;
+                    *read += count;
+                    count
+                }
+                Part::File { left: 0, .. } => 0,
+                Part::File { file, left } => {
+                    let wanted = usize::try_from(*left).unwrap_or(rest.len()).min(rest.len());
+                    let count = match file.read(&mut rest[..wanted]) {
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                        read => read?,
+                    };
+                    if count == 0 {
+                        return Err(io::Error::new(
+                            io::ErrorKind::UnexpectedEof,
+                            "a file of a layer is shorter than it was",
+                        ));
+                    }
+                    *left -= count as u64;
+                    count
+                }
+            };
+            filled += count;
+            if count == 0 && !self.next()? {
+                break;
+            }
+        }
+        Ok(filled)
+    }
+}
+
+impl std::fmt::Debug for KeptLayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeptLayer")
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Opens a file of a layer for reading. Symbolic links on the way to it lead where they did when the
+/// layer was unpacked: nowhere out of its directory.
+#[cfg(target_os = "linux")]
+fn open_below(directory: &File, name: &[u8]) -> io::Result<File> {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+
+    let path = Path::new(std::ffi::OsStr::from_bytes(name));
+    // What is no file any more must not be waited for.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    Ok(openat2(directory, path, flags, Mode::empty(), resolve)?.into())
+}
+
+/// Engines keep layers in directories of other systems only within virtual machines.
+#[cfg(not(target_os = "linux"))]
+fn open_below(_directory: &File, _name: &[u8]) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
