@@ -6,8 +6,9 @@
 //! <https://zlib.net/pigz/pigz.pdf>
 
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
@@ -23,12 +24,55 @@ const WINDOW: usize = 32 << 10;
 /// stores nothing.
 const MARGIN: usize = BLOCK / 8 + (32 << 10);
 
+/// How much room for blocks is kept when nobody needs it.
+const SPARE: usize = 16;
+
+/// Room for the bytes of one block. It is used again and again: asked for and given back by several
+/// threads, pieces this large leave holes in the heap, which come to more than what is in use.
+pub(super) struct Room(Vec<u8>);
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self(spare().pop().unwrap_or_else(|| Vec::with_capacity(BLOCK)))
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.0);
+        bytes.clear();
+        let mut spare = spare();
+        if spare.len() < SPARE {
+            spare.push(bytes);
+        }
+    }
+}
+
+impl Deref for Room {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Room {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+fn spare() -> MutexGuard<'static, Vec<Vec<u8>>> {
+    static ROOMS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+    ROOMS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A block to be compressed.
 pub(super) struct Block {
     /// Its bytes.
-    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) bytes: Arc<Room>,
     /// The block before it.
-    pub(super) before: Option<Arc<Vec<u8>>>,
+    pub(super) before: Option<Arc<Room>>,
     /// Whether the stream ends with it.
     pub(super) is_last: bool,
     /// 0 to 9.
@@ -38,7 +82,7 @@ pub(super) struct Block {
 /// A block that was compressed.
 pub(super) struct Compressed {
     /// Raw deflate; ends on a byte.
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Box<[u8]>,
     /// The check value of what went in.
     pub(super) crc: Crc,
 }
@@ -61,7 +105,7 @@ struct Job {
 /// How many blocks one stream has under way: enough to keep every core busy while the next ones
 /// are read, and no more, because each is held in memory.
 pub(super) fn blocks_under_way() -> usize {
-    cores() + 2
+    cores() + 1
 }
 
 /// How many cores there are. Looked up once: finding it reads files of the system, and every stream
@@ -78,7 +122,7 @@ pub(super) fn compress(block: Block) -> Pending {
     let job = Job { block, done };
     if let Err(mpsc::SendError(job)) = QUEUE.get_or_init(start).send(job) {
         // Not one thread could be started.
-        job.run();
+        job.run(&mut Worker::default());
     }
     Pending(pending)
 }
@@ -89,10 +133,11 @@ fn start() -> Sender<Job> {
     for number in 0..cores() {
         let receiver = receiver.clone();
         let work = move || {
+            let mut worker = Worker::default();
             loop {
                 let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok(job) = job else { return };
-                job.run();
+                job.run(&mut worker);
             }
         };
         // One thread less is slower, and nothing else.
@@ -102,31 +147,47 @@ fn start() -> Sender<Job> {
 }
 
 impl Job {
-    fn run(self) {
+    fn run(self, worker: &mut Worker) {
         // Whoever waited for it may be gone.
-        let _ = self.done.send(self.block.compress());
+        let _ = self.done.send(worker.compress(&self.block));
     }
 }
 
-impl Block {
-    fn compress(&self) -> io::Result<Compressed> {
+/// What one thread compresses with.
+#[derive(Default)]
+struct Worker {
+    /// With its level.
+    deflate: Option<(u32, Compress)>,
+    room: Vec<u8>,
+}
+
+impl Worker {
+    fn compress(&mut self, block: &Block) -> io::Result<Compressed> {
+        let Block { bytes, before, is_last, level } = block;
         let mut crc = Crc::new();
-        crc.update(&self.bytes);
-        let mut deflate = Compress::new(Compression::new(self.level), false);
-        if let Some(before) = &self.before {
+        crc.update(bytes);
+        let mut deflate = match self.deflate.take() {
+            Some((same, mut deflate)) if same == *level => {
+                deflate.reset();
+                deflate
+            }
+            _ => Compress::new(Compression::new(*level), false),
+        };
+        if let Some(before) = before {
             deflate.set_dictionary(&before[before.len().saturating_sub(WINDOW)..])?;
         }
-        let mut bytes = Vec::with_capacity(self.bytes.len() + MARGIN);
-        let flush = if self.is_last { FlushCompress::Finish } else { FlushCompress::Sync };
-        let status = deflate.compress_vec(&self.bytes, &mut bytes, flush)?;
+        self.room.clear();
+        self.room.reserve(bytes.len() + MARGIN);
+        let flush = if *is_last { FlushCompress::Finish } else { FlushCompress::Sync };
+        let status = deflate.compress_vec(bytes, &mut self.room, flush)?;
         // One call must do, because where the output is cut would change it.
-        let is_whole = deflate.total_in() == self.bytes.len() as u64
-            && bytes.len() < bytes.capacity()
-            && (!self.is_last || status == Status::StreamEnd);
+        let is_whole = deflate.total_in() == bytes.len() as u64
+            && self.room.len() < self.room.capacity()
+            && (!is_last || status == Status::StreamEnd);
         if !is_whole {
             return Err(io::Error::other("a compressed block is larger than deflate can make it"));
         }
-        bytes.shrink_to_fit();
-        Ok(Compressed { bytes, crc })
+        self.deflate = Some((*level, deflate));
+        Ok(Compressed { bytes: self.room.as_slice().into(), crc })
     }
 }

@@ -14,7 +14,7 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::check::Scan;
-use super::deflate::{self, BLOCK, Block, Pending};
+use super::deflate::{self, BLOCK, Block, Pending, Room};
 use super::growing::{GrowingLayer, Growth};
 use super::spool::Spool;
 use super::{BlobSource, Origin};
@@ -58,8 +58,8 @@ pub struct LayerWriter {
     crc: Crc,
     /// Bytes of the archive.
     length: u64,
-    block: Vec<u8>,
-    before: Option<Arc<Vec<u8>>>,
+    block: Room,
+    before: Option<Arc<Room>>,
     /// Blocks being compressed, the oldest first.
     pending: VecDeque<Pending>,
     spool: Spool,
@@ -81,7 +81,7 @@ impl LayerWriter {
             hasher: Sha256::new(),
             crc: Crc::new(),
             length: 0,
-            block: Vec::with_capacity(BLOCK),
+            block: Room::new(),
             before: None,
             pending: VecDeque::new(),
             spool,
@@ -141,8 +141,7 @@ impl LayerWriter {
     }
 
     fn compress_block(&mut self, is_last: bool) -> io::Result<()> {
-        let next = if is_last { Vec::new() } else { Vec::with_capacity(BLOCK) };
-        let bytes = Arc::new(std::mem::replace(&mut self.block, next));
+        let bytes = Arc::new(std::mem::replace(&mut self.block, Room::new()));
         let before = self.before.replace(bytes.clone());
         self.pending.push_back(deflate::compress(Block {
             bytes: bytes.clone(),

@@ -15,16 +15,16 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use super::Estimate;
 use super::door::{Door, LARGEST_DOCUMENT};
+use super::estimate::Estimate;
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::manifest::{Descriptor, Manifest};
+use crate::image::Image;
 use crate::image::gzip::{Compression, GzipLayer};
 use crate::image::known::{KnownImages, KnownLayers};
 use crate::image::resolve::Request;
 use crate::image::seal;
 use crate::image::spool::Spooled;
-use crate::image::Image;
 use crate::services::docker::{DockerEngine, EngineImage, PushName};
 
 /// How long an engine may take to end a push after the manifest.

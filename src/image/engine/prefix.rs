@@ -13,7 +13,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
 use tokio_util::io::StreamReader;
 
-use super::{Estimate, Exported, Source};
+use super::estimate::Estimate;
+use super::{Exported, Source};
 use crate::image::Image;
 use crate::image::archive;
 use crate::image::known::{KnownImages, KnownLayers};

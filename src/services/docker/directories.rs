@@ -203,7 +203,9 @@ impl KeptLayer {
                 Line::FILE => {
                     let file = match line.name_raw {
                         None => open_below(&self.directory, line.name.as_bytes())?,
-                        Some(name) => open_below(&self.directory, &STANDARD.decode(&*name).map_err(invalid)?)?,
+                        Some(name) => {
+                            open_below(&self.directory, &STANDARD.decode(&*name).map_err(invalid)?)?
+                        }
                     };
                     self.part = Part::File { file, left: line.size };
                 }
@@ -281,4 +283,168 @@ fn open_below(directory: &File, name: &[u8]) -> io::Result<File> {
 #[cfg(not(target_os = "linux"))]
 fn open_below(_directory: &File, _name: &[u8]) -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::platform::Platform;
+
+    /// An image with one layer in a directory of an engine.
+    struct Kept {
+        root: tempfile::TempDir,
+        image: EngineImage,
+    }
+
+    impl Kept {
+        /// The layer's archive is taken apart as `split`.
+        fn new(split: &[Value]) -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let (configuration, diff_id) = (b"{}".as_slice(), DiffId(Digest::of(b"a layer")));
+            let image = EngineImage {
+                id: Digest::of(configuration),
+                platform: Platform {
+                    os: "linux".to_owned(),
+                    architecture: "arm64".to_owned(),
+                    variant: None,
+                },
+                size: 0,
+                diff_ids: vec![diff_id],
+                tags: Vec::new(),
+                graph_driver: Some(GraphDriver {
+                    name: "overlay2".to_owned(),
+                    top: Some(root.path().join("overlay2/abc/diff")),
+                }),
+            };
+            let write = |path: String, content: &[u8]| {
+                let path = root.path().join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, content).unwrap();
+            };
+            fs::create_dir_all(root.path().join("overlay2/abc/diff")).unwrap();
+            write(format!("image/overlay2/imagedb/content/sha256/{}", image.id.hex()), configuration);
+            let about = format!("image/overlay2/layerdb/sha256/{}", diff_id.0.hex());
+            write(format!("{about}/cache-id"), b"abc");
+            write(format!("{about}/size"), b"3");
+            let mut lines = GzEncoder::new(Vec::new(), Compression::fast());
+            split.iter().for_each(|line| writeln!(lines, "{line}").unwrap());
+            write(format!("{about}/tar-split.json.gz"), &lines.finish().unwrap());
+            Self { root, image }
+        }
+
+        fn place(&self, path: &str) -> PathBuf {
+            self.root.path().join("overlay2/abc/diff").join(path)
+        }
+
+        fn read(&self) -> io::Result<Vec<u8>> {
+            let directories = LayerDirectories::of(&self.image).unwrap();
+            let mut bytes = Vec::new();
+            directories.layer(&self.image.diff_ids[0])?.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        }
+    }
+
+    fn bytes(content: &str) -> Value {
+        json!({ "type": 2, "payload": STANDARD.encode(content), "position": 0 })
+    }
+
+    fn file(name: &str, size: usize) -> Value {
+        json!({ "type": 1, "name": name, "size": size, "payload": "AAAAAAAAAAA=", "position": 1 })
+    }
+
+    #[test]
+    fn a_layer_is_joined_from_its_files_and_what_was_between_them() {
+        let directory = json!({ "type": 1, "name": "some/", "payload": null, "position": 1 });
+        let raw = json!({ "type": 1, "name_raw": STANDARD.encode(b"caf\xe9"), "size": 2, "payload": null });
+        let kept = Kept::new(&[
+            bytes("<"),
+            directory,
+            bytes("|"),
+            file("some/\"file\"", 3),
+            bytes("|"),
+            raw,
+            bytes(">"),
+        ]);
+        fs::create_dir(kept.place("some")).unwrap();
+        fs::write(kept.place("some/\"file\""), "one").unwrap();
+        use std::os::unix::ffi::OsStrExt as _;
+        fs::write(kept.place("").join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "au").unwrap();
+        assert_eq!(kept.read().unwrap(), b"<|one|au>");
+        let directories = LayerDirectories::of(&kept.image).unwrap();
+        assert_eq!(
+            (directories.sizes().unwrap(), directories.configuration().unwrap()),
+            (vec![3], "{}".into())
+        );
+    }
+
+    #[test]
+    fn a_link_leads_nowhere_out_of_its_layer() {
+        let kept = Kept::new(&[file("etc/secret", 3)]);
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "key").unwrap();
+        std::os::unix::fs::symlink(outside.path(), kept.place("etc")).unwrap();
+        assert_eq!(kept.read().unwrap_err().kind(), io::ErrorKind::NotFound);
+        // Where it leads within the layer, it is followed.
+        fs::create_dir_all(kept.place(outside.path().to_str().unwrap().trim_start_matches('/'))).unwrap();
+        fs::write(kept.place(&format!("{}/secret", outside.path().display())[1..]), "own").unwrap();
+        assert_eq!(kept.read().unwrap(), b"own");
+        // A file that is a link by now is none.
+        let kept = Kept::new(&[file("secret", 3)]);
+        std::os::unix::fs::symlink("other", kept.place("secret")).unwrap();
+        fs::write(kept.place("other"), "own").unwrap();
+        assert!(kept.read().is_err());
+    }
+
+    #[test]
+    fn what_was_changed_or_is_not_understood_is_an_error() {
+        let kept = Kept::new(&[file("data", 5)]);
+        fs::write(kept.place("data"), "now").unwrap();
+        assert_eq!(kept.read().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        for line in
+            [json!({ "type": 7, "payload": null }), json!("no part"), json!({ "type": 2, "payload": "*" })]
+        {
+            assert_eq!(Kept::new(&[line]).read().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+        let kept = Kept::new(&[]);
+        let configuration = LayerDirectories::of(&kept.image).unwrap().configuration;
+        fs::write(configuration, "{ }").unwrap();
+        assert!(LayerDirectories::of(&kept.image).unwrap().configuration().is_err());
+    }
+
+    #[test]
+    fn directories_are_found_only_where_the_engine_says_they_are() {
+        let root = |name: &str, top: &str| {
+            let driver = GraphDriver { name: name.to_owned(), top: Some(top.into()) };
+            driver.root().map(Path::to_owned)
+        };
+        assert_eq!(root("overlay2", "/var/lib/docker/overlay2/abc/diff"), Some("/var/lib/docker".into()));
+        for (name, top) in [
+            ("overlay2", "/var/lib/docker/other/abc/diff"),
+            ("overlay2", "/var/lib/docker/overlay2/abc"),
+            ("overlay2", "overlay2/abc/diff"),
+            ("btrfs", "/diff"),
+        ] {
+            assert_eq!(root(name, top), None, "{name} {top}");
+        }
+        let mut image = Kept::new(&[]).image;
+        assert!(LayerDirectories::of(&image).unwrap_err().contains("No such file"));
+        image.graph_driver = None;
+        assert!(LayerDirectories::of(&image).is_err());
+    }
+
+    #[test]
+    fn a_layer_is_named_after_all_below_it() {
+        let diff_ids = ["lowest", "next", "top"].map(|name| DiffId(Digest::of(name.as_bytes())));
+        let chain_ids: Vec<Digest> = chain_ids(&diff_ids).collect();
+        let joined = |below: Digest, diff_id: DiffId| Digest::of(format!("{below} {diff_id}").as_bytes());
+        assert_eq!(chain_ids[0], diff_ids[0].0);
+        assert_eq!(chain_ids[1], joined(chain_ids[0], diff_ids[1]));
+        assert_eq!(chain_ids[2], joined(chain_ids[1], diff_ids[2]));
+    }
 }

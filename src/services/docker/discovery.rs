@@ -43,7 +43,8 @@ impl Endpoint {
     /// Tells whether a service of this system listens there, as far as that is certain: into a
     /// container any socket can be mounted.
     pub(super) fn is_of_this_system(&self) -> bool {
-        let is_container = || ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
+        let is_container =
+            || ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
         self.is_of_service() && !is_container()
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use lambdactl::services::docker::DockerEngine;
 use serde_json::Value;
 
-use super::PUSH;
 use super::unchanged::build;
+use super::{PUSH, behind};
 use crate::deploy::EngineImage;
 use crate::support::engine_proxy::{EngineProxy, Treatment};
 use crate::support::engines::{Engine, usual};
-use crate::support::sandbox::{Sandbox, signal};
+use crate::support::sandbox::signal;
 use crate::support::wait_for;
 use crate::support::world::World;
 
@@ -22,13 +22,6 @@ fn large(world: &World, name: &str) -> EngineImage {
     let id = uuid::Uuid::new_v4().to_string();
     let [one, two] = [1_100_000, 1_300_000].map(|times| id.repeat(times));
     build(world, name, &[("one", &one), ("two", &two)])
-}
-
-/// A world whose engine is behind `proxy`.
-fn behind(proxy: &EngineProxy) -> World {
-    let mut sandbox = Sandbox::new();
-    sandbox.set("DOCKER_HOST", &proxy.host());
-    World::in_sandbox(sandbox)
 }
 
 fn layers(engine: &Engine, image: &str) -> Vec<String> {
@@ -55,9 +48,11 @@ fn prefixes(engine: &Engine, image: &EngineImage) -> Vec<String> {
 #[test]
 fn layers_that_come_before_the_others_make_the_same_image() {
     let Some(usual) = usual() else { return };
-    let world = World::new();
+    let proxy = EngineProxy::transparent(&usual.host);
+    let world = behind(&proxy);
     let image = large(&world, "prefix");
-    let push = |source: &str| World::new().sandbox.json(0, [&PUSH[..], &["-v", "--image", source]].concat());
+    let push =
+        |source: &str| behind(&proxy).sandbox.json(0, [&PUSH[..], &["-v", "--image", source]].concat());
     let lines = push(&format!("docker:{}", image.0));
     let told = format!("of `{}`, 2 layers came before the others", image.0);
     assert!(lines.iter().any(|line| line["message"] == *told), "{lines:#?}");
@@ -142,8 +137,8 @@ fn an_image_of_lower_layers_that_a_killed_run_has_left_behind_goes_with_the_next
     held.child.wait().unwrap();
     assert_eq!(prefixes(&usual, &held.image), [held.made]);
 
-    let world = World::new();
-    world.sandbox.run([&PUSH[..], &["--image", &held.source]].concat()).expect(0);
+    let proxy = EngineProxy::transparent(&usual.host);
+    behind(&proxy).sandbox.run([&PUSH[..], &["--image", &held.source]].concat()).expect(0);
     assert_eq!(prefixes(&usual, &held.image), [""; 0]);
     assert_eq!(layers(&usual, &held.image.0).len(), 3);
 }
@@ -188,7 +183,8 @@ fn an_engine_that_takes_no_images_exports_the_whole() {
     let told = world.sandbox.run([&PUSH[..], &["-v", "--image", &source]].concat()).expect(0);
     assert!(told.stderr.contains("no layer came before the others"), "{told}");
     assert!(told.stderr.contains("not for you"), "{told}");
-    let directly = World::new().sandbox.run([&PUSH[..], &["-v", "--image", &source]].concat()).expect(0);
+    let proxy = EngineProxy::transparent(&usual.host);
+    let directly = behind(&proxy).sandbox.run([&PUSH[..], &["-v", "--image", &source]].concat()).expect(0);
     assert!(directly.stderr.contains("2 layers came before the others"), "{directly}");
     let digest = |told: &str| told.split_once('@').map(|(_, digest)| digest.to_owned()).unwrap();
     assert_eq!(digest(&told.stdout), digest(&directly.stdout));

@@ -4,7 +4,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::behind;
 use crate::deploy::EngineImage;
+use crate::support::engine_proxy::EngineProxy;
+use crate::support::engines::usual;
 use crate::support::needs_docker;
 use crate::support::python::aws_json;
 use crate::support::registry::DockerRegistry;
@@ -118,10 +121,9 @@ fn an_image_that_was_deleted_from_the_repository_is_sent_again() {
 
 #[test]
 fn only_missing_layers_leave_the_engine_and_get_the_digest_they_have_by_the_other_way() {
-    if !needs_docker() {
-        return;
-    }
-    let world = World::new();
+    let Some(usual) = usual() else { return };
+    let proxy = EngineProxy::transparent(&usual.host);
+    let world = behind(&proxy);
     let large: String = (0..3_000_000_u64).map(|number| format!("{:x} ", number * number)).collect();
     let before = build(&world, "door", &[("dependencies", &large), ("code", "old")]);
     push(&world, &before);
@@ -153,10 +155,9 @@ fn only_missing_layers_leave_the_engine_and_get_the_digest_they_have_by_the_othe
 
 #[test]
 fn an_engine_that_never_pushed_sends_what_is_missing_and_is_stopped_then() {
-    if !needs_docker() {
-        return;
-    }
-    let world = World::new();
+    let Some(usual) = usual() else { return };
+    let proxy = EngineProxy::transparent(&usual.host);
+    let world = behind(&proxy);
     let large: String = (0..1_000_000_u64).map(|number| format!("{:x} ", number * number + 1)).collect();
     let layers = |code| [("dependencies", large.as_str()), ("more", &large[1..]), ("code", code)];
     let before = build(&world, "never", &layers("old"));

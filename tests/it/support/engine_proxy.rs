@@ -45,6 +45,12 @@ impl EngineProxy {
         Self { directory }
     }
 
+    /// Starts one that lets everything pass: it may lead to another system, whose files are not at
+    /// hand.
+    pub fn transparent(host: &str) -> Self {
+        Self::start(host, |_| Treatment::Pass)
+    }
+
     /// Its address, as `DOCKER_HOST`.
     pub fn host(&self) -> String {
         format!("unix://{}", self.directory.path().join("docker.sock").display())
@@ -75,8 +81,10 @@ fn serve(mut client: UnixStream, engine: &PathBuf, treat: &dyn Fn(&str) -> Treat
         Treatment::Pass => {
             let mut engine = UnixStream::connect(engine).ok()?;
             // One request a connection, so that each is seen.
-            head.truncate(head.len() - 2);
-            head.extend_from_slice(b"connection: close\r\n\r\n");
+            if !String::from_utf8_lossy(&head).to_ascii_lowercase().contains("\r\nupgrade:") {
+                head.truncate(head.len() - 2);
+                head.extend_from_slice(b"connection: close\r\n\r\n");
+            }
             engine.write_all(&head).ok()?;
             let (mut from_client, mut to_engine) = (client.try_clone().ok()?, engine.try_clone().ok()?);
             thread::spawn(move || std::io::copy(&mut from_client, &mut to_engine));
