@@ -29,6 +29,8 @@ PUSHERS = {
     "podman": "podman push -q --tls-verify=false {image} docker://{target}",
     "lambdactl": "{lambdactl} push -q --image docker:{image} --function bench --repository {repository}{tag}",
 }
+# The same as somebody who may use the engine and not read its files.
+PUSHERS["unprivileged"] = "setpriv --reuid=65534 --regid=docker --clear-groups " + PUSHERS["lambdactl"]
 
 
 def run(command, **more):
@@ -188,9 +190,12 @@ class Bench:
         command = PUSHERS[pusher].format(
             image=image, target=target, repository=repository, tag=tag, lambdactl=self.options.lambdactl, context=context
         )
-        cache = self.directory / "cache"
+        cache = self.directory / ("cache-unprivileged" if pusher == "unprivileged" else "cache")
         if case in ("cold", "fresh"):
             shutil.rmtree(cache, ignore_errors=True)
+        cache.mkdir(exist_ok=True)
+        for path in (self.directory, cache):
+            path.chmod(0o777)
         if case == "fresh":
             engine_forgets()
         if pusher == "docker":
@@ -203,7 +208,7 @@ class Bench:
         before, stored, engine = len(self.registry.requests()), self.registry.stored(), cpu_of(pid)
         began = time.monotonic()
         process = subprocess.Popen(
-            ["sh", "-c", f"exec {command}" if "&&" not in command else command], env=os.environ | own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            ["sh", "-c", command] if "&&" in command else command.split(), env=os.environ | own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         peak = threading.Thread(target=self.watch, args=(process.pid,))
         peak.start()
@@ -242,7 +247,7 @@ class Bench:
         if case != "cold":
             self.registry.empty()
             for pusher in results:
-                self.push(pusher, link, "cold" if pusher == "lambdactl" else case, 0, repository[pusher])
+                self.push(pusher, link, "cold" if "{lambdactl}" in PUSHERS[pusher] else case, 0, repository[pusher])
         version = 0
         for _ in range(self.options.runs):
             for pusher in results:

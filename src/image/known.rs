@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::growing::GrowingLayer;
+use super::guesses::Guesses;
 use super::gzip::GzipLayer;
 use super::registry::{Documents, media_type};
 use super::resolve::{self, Blobs, Found, Request};
@@ -26,7 +27,7 @@ use crate::services::docker::EngineImage;
 /// Images that a registry may have, and their layers by the digest of what is in them.
 ///
 /// What is here was read or stored earlier and may have been deleted since: an image is asked for
-/// before it is relied on.
+/// before it is relied on, or at least meanwhile.
 #[derive(Clone, Debug, Default)]
 pub struct KnownImages {
     images: Vec<Image>,
@@ -37,6 +38,7 @@ pub struct KnownImages {
     documents: Option<Arc<dyn Documents>>,
     foresight: Option<Arc<dyn Foresight>>,
     pushed_from_here: bool,
+    guesses: Option<Guesses>,
 }
 
 /// Reads images that are in some registry, such as those that others build upon.
@@ -121,6 +123,12 @@ impl KnownImages {
         Self { foresight: Some(foresight), ..self }
     }
 
+    /// Takes it for granted that the images are there as long as the registry has not answered.
+    #[must_use]
+    pub fn guessing(self, guesses: Guesses) -> Self {
+        Self { guesses: Some(guesses), ..self }
+    }
+
     pub(super) fn made(&self) -> Option<UnboundedSender<GzipLayer>> {
         self.made.clone()
     }
@@ -148,8 +156,16 @@ impl KnownImages {
     /// answer when it is needed.
     pub(super) async fn look_ahead(&self) {
         if let Some(image) = self.images.first() {
-            is_there(image).await;
+            self.is_counted_on(image).await;
         }
+    }
+
+    /// Whether an image is there, or taken to be.
+    async fn is_counted_on(&self, image: &Image) -> bool {
+        let Some(guesses) = &self.guesses else { return is_there(image).await };
+        let asked = image.clone();
+        guesses.count_on(image.digest().to_string(), async move { is_there(&asked).await });
+        true
     }
 
     /// Notes which of these layers the registry has, so that they are neither asked for one by one
@@ -160,7 +176,7 @@ impl KnownImages {
             let there: HashMap<Digest, &BlobSource> =
                 image.layers.iter().map(|layer| (layer.descriptor.digest, &layer.source)).collect();
             let is_here = |layer: &&mut Layer| there.contains_key(&layer.descriptor.digest);
-            if !open.iter().any(is_here) || !is_there(image).await {
+            if !open.iter().any(is_here) || !self.is_counted_on(image).await {
                 continue;
             }
             open.retain_mut(|layer| match there.get(&layer.descriptor.digest) {
@@ -223,7 +239,7 @@ impl KnownImages {
         for image in &self.images {
             let diff_ids = image.config.diff_ids().unwrap_or_default();
             let is_new = |diff_id: &DiffId| wanted.contains(diff_id) && !known.layers.contains_key(diff_id);
-            if !diff_ids.iter().any(is_new) || !is_there(image).await {
+            if !diff_ids.iter().any(is_new) || !self.is_counted_on(image).await {
                 continue;
             }
             known.add(image, wanted);

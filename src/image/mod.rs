@@ -18,6 +18,7 @@ pub mod engine;
 pub mod error;
 mod fetch;
 pub mod growing;
+pub mod guesses;
 pub mod gzip;
 pub mod known;
 pub mod layer;

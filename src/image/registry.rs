@@ -5,6 +5,7 @@ use futures_util::TryStreamExt;
 use serde_json::Value;
 
 use super::blob::RegistryBlob;
+use super::guesses::Guesses;
 use super::layout::LARGEST_DOCUMENT;
 use super::resolve::{self, Blobs, Found, Request};
 use super::seal::{self, damaged};
@@ -15,7 +16,7 @@ use crate::domain::platform::Architecture;
 use crate::domain::reference::{ImageReference, RepositoryName};
 use crate::domain::transfer::KnownBy;
 use crate::event::SharedReporter;
-use crate::services::registry::{FetchedManifest, RegistryClient};
+use crate::services::registry::{FetchedManifest, RegistryClient, RegistryError};
 
 /// Reads the image `reference` names, resolving an index to `architecture`.
 pub async fn read(
@@ -41,22 +42,40 @@ pub trait Documents: std::fmt::Debug + Send + Sync {
     fn get(&self, digest: &Digest) -> Option<Bytes>;
     /// Remembers one.
     fn keep(&self, bytes: &[u8]);
+    /// The digest a reference led to.
+    fn led_to(&self, reference: &ImageReference) -> Option<Digest>;
+    /// Remembers the digest a reference leads to.
+    fn leads_to(&self, reference: &ImageReference, digest: Digest);
 }
 
 /// The same as [`read`] where `documents` hold what the reference leads to now: then only the
-/// digest is asked for, which registries that count pulls do not count.
+/// digest is asked for, which registries that count pulls do not count. With `guesses`, nobody
+/// waits for the answer.
 pub async fn read_again(
     client: &RegistryClient,
     reference: &ImageReference,
     architecture: Option<Architecture>,
     documents: &dyn Documents,
+    guesses: Option<&Guesses>,
     reporter: &SharedReporter,
 ) -> Result<Image, ImageError> {
     let name = reference.to_string();
     let repository = &reference.repository.name;
-    let digest = match reference.digest {
-        Some(digest) => Some(digest),
-        None => client.manifest_digest(repository, &reference.manifest_reference()).await?,
+    let remembered = || documents.led_to(reference).filter(|digest| documents.get(digest).is_some());
+    let digest = match (reference.digest, guesses.and_then(|guesses| Some((guesses, remembered()?)))) {
+        (Some(digest), _) => Some(digest),
+        (None, Some((guesses, digest))) => {
+            let (client, reference) = (client.clone(), reference.clone());
+            let asking =
+                async move { leads_to(&client, &reference).await.is_ok_and(|it| it == Some(digest)) };
+            guesses.count_on(name.clone(), asking);
+            Some(digest)
+        }
+        (None, None) => {
+            let digest = leads_to(client, reference).await?;
+            digest.into_iter().for_each(|digest| documents.leads_to(reference, digest));
+            digest
+        }
     };
     let digest = digest.ok_or_else(|| ImageError::NotFound { image: name.clone(), available: Vec::new() })?;
     let mut blobs =
@@ -74,6 +93,14 @@ pub async fn read_again(
         }
     };
     resolve::open(&blobs, descriptor, Request::new(&name, architecture, reporter)).await
+}
+
+/// The digest a reference leads to now.
+async fn leads_to(
+    client: &RegistryClient,
+    reference: &ImageReference,
+) -> Result<Option<Digest>, RegistryError> {
+    client.manifest_digest(&reference.repository.name, &reference.manifest_reference()).await
 }
 
 /// The media type of a manifest or index, where only its bytes are there.

@@ -23,7 +23,7 @@ fn line(layer: &PlannedLayer) -> String {
         Way::Mount(from) => format!("taken over from `{from}`, or else sent"),
         Way::Send => "sent as it is".to_owned(),
         Way::Copy(from) => format!("copied from `{from}`"),
-        Way::Compress if layer.size.is_none() => "to be exported and compressed".to_owned(),
+        Way::Compress if layer.size.is_none() => "to be compressed".to_owned(),
         Way::Compress => "compressed here".to_owned(),
         Way::Make => "made here".to_owned(),
     };
@@ -109,7 +109,7 @@ mod tests {
         );
         let shown = lines(std::slice::from_ref(&exported));
         let name = Digest::of(b"content").short();
-        assert_eq!(shown[0], format!("layer {name}: to be exported and compressed, 31.0 MB uncompressed"));
+        assert_eq!(shown[0], format!("layer {name}: to be compressed, 31.0 MB uncompressed"));
         assert_eq!(shown[1], "to send: 1 layer");
         assert_eq!(lines(&[there])[1], "nothing to send; already there: 1 layer, 240.0 MB");
     }

@@ -1,9 +1,16 @@
 //! Builds, assembles or reads the image.
 
+use std::sync::OnceLock;
+
+use tokio::sync::oneshot;
+
+use super::ahead::Ahead;
+use super::check;
 use super::cloud::Cloud;
 use super::command;
 use super::dockerfile;
 use super::error::PipelineError;
+use super::knowledge;
 use crate::domain::compression::CompressionLevel;
 use crate::domain::image_source::ImageSource;
 use crate::domain::plan::Step;
@@ -11,6 +18,9 @@ use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::size::{ByteSize, count};
 use crate::domain::spec::{AssembledSpec, BaseImage, DeploySpec, ImageSpec};
+use crate::event::Event;
+use crate::image::check::Wanted;
+use crate::image::guesses::Guesses;
 use crate::image::known::KnownImages;
 use crate::image::{self, Image};
 use crate::services::docker::{DockerEngine, DockerError};
@@ -24,13 +34,64 @@ pub(super) async fn image(
     architecture: Option<Architecture>,
     knowing: impl Future<Output = KnownImages> + Send,
 ) -> Result<Image, PipelineError> {
+    let command = spec.build_command.as_deref();
+    image_after(command, cloud, spec, architecture, knowing, None).await
+}
+
+/// Makes the image and holds it against the rules, while it is asked whether the base and what was
+/// pushed last are still what they were. Where they are not, it is made again.
+pub(super) async fn checked_image(
+    cloud: &Cloud,
+    spec: &DeploySpec,
+    wanted: &Wanted,
+    architecture: Option<Architecture>,
+    knowing: impl Future<Output = KnownImages> + Send,
+    ahead: &Ahead,
+    whole: oneshot::Sender<Image>,
+) -> Result<Image, PipelineError> {
+    let guesses = Guesses::default();
+    let known = OnceLock::new();
+    let guessing = async {
+        let found = knowing.await;
+        // It is made once.
+        let _ = known.set(found.clone());
+        found.guessing(guesses.clone())
+    };
+    let making = async {
+        let command = spec.build_command.as_deref();
+        let image = image_after(command, cloud, spec, architecture, guessing, Some(&guesses)).await?;
+        // Nobody may send what it consists of.
+        let _ = whole.send(image.clone());
+        check::refuse(cloud, spec, wanted, &image, ahead).await?;
+        Ok(image)
+    };
+    let made = making.await;
+    if guesses.were_right().await {
+        return made;
+    }
+    let remark = "the base, or what was pushed last, is not what it was: the image is made again";
+    cloud.report(Event::Detail(remark.to_owned()));
+    let known = std::future::ready(known.into_inner().unwrap_or_else(|| knowledge::nothing(cloud)));
+    let image = image_after(None, cloud, spec, architecture, known, None).await?;
+    check::refuse(cloud, spec, wanted, &image, ahead).await?;
+    Ok(image)
+}
+
+async fn image_after(
+    command: Option<&[String]>,
+    cloud: &Cloud,
+    spec: &DeploySpec,
+    architecture: Option<Architecture>,
+    knowing: impl Future<Output = KnownImages> + Send,
+    guesses: Option<&Guesses>,
+) -> Result<Image, PipelineError> {
     let _turn = cloud.limits().build().await;
     cloud
         .step(Step::Build, subject(spec), async {
-            if let Some(command) = &spec.build_command {
+            if let Some(command) = command {
                 command::run(command, spec, cloud.reporter()).await?;
             }
-            let image = Box::pin(make(cloud, spec, architecture, knowing)).await?;
+            let image = Box::pin(make(cloud, spec, architecture, knowing, guesses)).await?;
             let outcome = format!(
                 "{}, {}, {}",
                 image.digest().short(),
@@ -60,13 +121,14 @@ async fn make(
     spec: &DeploySpec,
     architecture: Option<Architecture>,
     knowing: impl Future<Output = KnownImages> + Send,
+    guesses: Option<&Guesses>,
 ) -> Result<Image, PipelineError> {
     let (reporter, level) = (cloud.reporter(), spec.compression);
     let knowing = async { knowing.await.compressing(level) };
     match &spec.image {
-        ImageSpec::Dockerfile(spec) => dockerfile::build(cloud, spec, architecture, knowing).await,
+        ImageSpec::Dockerfile(spec) => dockerfile::build(cloud, spec, architecture, knowing, guesses).await,
         ImageSpec::Assembled(assembled) => {
-            let base = base(cloud, assembled, architecture, level);
+            let base = base(cloud, assembled, architecture, level, guesses);
             image::assembled::assemble_on(assembled, base, architecture, knowing, reporter).await
         }
         ImageSpec::Existing(ImageSource::Engine(name)) => {
@@ -86,7 +148,7 @@ async fn make(
             Ok(image::archive::read_at(file, architecture, level, reporter).await?)
         }
         ImageSpec::Existing(ImageSource::Registry(reference)) => {
-            from_registry(cloud, reference, architecture).await
+            from_registry(cloud, reference, architecture, None).await
         }
     }
 }
@@ -96,6 +158,7 @@ async fn base(
     assembled: &AssembledSpec,
     architecture: Option<Architecture>,
     level: CompressionLevel,
+    guesses: Option<&Guesses>,
 ) -> Result<Option<Image>, PipelineError> {
     match &assembled.base {
         BaseImage::Scratch => Ok(None),
@@ -103,7 +166,9 @@ async fn base(
             let (tag, reporter) = (tag.as_ref(), cloud.reporter());
             Ok(Some(image::layout::read_at(directory, tag, architecture, level, reporter).await?))
         }
-        BaseImage::Registry(reference) => from_registry(cloud, reference, architecture).await.map(Some),
+        BaseImage::Registry(reference) => {
+            from_registry(cloud, reference, architecture, guesses).await.map(Some)
+        }
     }
 }
 
@@ -111,11 +176,13 @@ async fn from_registry(
     cloud: &Cloud,
     reference: &ImageReference,
     architecture: Option<Architecture>,
+    guesses: Option<&Guesses>,
 ) -> Result<Image, PipelineError> {
     let client = cloud.registry(&reference.repository.registry).await?;
     Ok(match cloud.cache() {
         Some(cache) => {
-            image::registry::read_again(&client, reference, architecture, cache, cloud.reporter()).await?
+            image::registry::read_again(&client, reference, architecture, cache, guesses, cloud.reporter())
+                .await?
         }
         None => image::registry::read(&client, reference, architecture, cloud.reporter()).await?,
     })

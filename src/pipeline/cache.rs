@@ -31,13 +31,15 @@ pub(super) enum Shelf {
     Checks,
     /// Digests of layers, by the state of their files.
     Files,
+    /// Digests of images, by their names.
+    References,
 }
 
 impl Shelf {
     /// How many entries are kept; half of them go when there are more.
     fn most(self) -> usize {
         match self {
-            Self::Contents => 200,
+            Self::Contents | Self::References => 200,
             Self::Checks | Self::Files => 1000,
         }
     }
@@ -97,6 +99,7 @@ impl Cache {
             Shelf::Contents => "contents",
             Shelf::Checks => "checks",
             Shelf::Files => "files",
+            Shelf::References => "references",
         })
     }
 

@@ -90,10 +90,9 @@ pub(super) async fn prepare(
             known.announcing(made).announcing_early(begun).foreseen_by(ahead.clone())
         };
         let architecture = architecture(&spec.function, function.as_ref());
-        let image = Box::pin(build::image(cloud, spec, architecture, knowing)).await?;
-        let _ = whole.send(image.clone());
         let wanted = check::wanted(&spec.function, function.as_ref().map(|found| &found.function));
-        Box::pin(check::refuse(cloud, spec, &wanted, &image, &ahead)).await?;
+        let making = build::checked_image(cloud, spec, &wanted, architecture, knowing, &ahead, whole);
+        let image = Box::pin(making).await?;
         Ok((function, belongings, image))
     };
     let allowing = async {
@@ -343,11 +342,10 @@ async fn prepare_push(
         }
     };
     let building = async {
-        let image = Box::pin(build::image(cloud, spec, spec.function.architecture, knowing)).await?;
-        let _ = whole.send(image.clone());
         let wanted = Wanted { is_settled: false, ..check::wanted(&spec.function, None) };
-        Box::pin(check::refuse(cloud, spec, &wanted, &image, &ahead)).await?;
-        Ok(image)
+        let architecture = spec.function.architecture;
+        let making = build::checked_image(cloud, spec, &wanted, architecture, knowing, &ahead, whole);
+        Box::pin(making).await
     };
     let fetching = async {
         // Only to have the token at hand: whoever needs it meets the error again.

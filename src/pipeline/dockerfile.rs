@@ -17,6 +17,7 @@ use crate::domain::reference::ImageReference;
 use crate::domain::spec::{BuilderChoice, DockerfileSpec};
 use crate::event::Event;
 use crate::image::append::{self, Images, Memory, Stopped};
+use crate::image::guesses::Guesses;
 use crate::image::known::KnownImages;
 use crate::image::{self, Image, ImageError};
 use crate::services::docker::{BuildRequest, DockerEngine};
@@ -40,6 +41,7 @@ pub(super) async fn build(
     spec: &DockerfileSpec,
     architecture: Option<Architecture>,
     knowing: impl Future<Output = KnownImages> + Send,
+    guesses: Option<&Guesses>,
 ) -> Result<Image, PipelineError> {
     let request = BuildRequest {
         context: spec.context.clone(),
@@ -49,7 +51,7 @@ pub(super) async fn build(
         architecture,
         credentials: BTreeMap::new(),
     };
-    let images = Sources { cloud, choice: spec.builder, known: Known::new(knowing) };
+    let images = Sources { cloud, choice: spec.builder, known: Known::new(knowing), guesses };
     let mut why = None;
     if spec.builder != BuilderChoice::Engine {
         match append::build(&request, &images, cloud.reporter()).await {
@@ -117,6 +119,7 @@ struct Sources<'a, F> {
     cloud: &'a Cloud,
     choice: BuilderChoice,
     known: Known<F>,
+    guesses: Option<&'a Guesses>,
 }
 
 impl<F: Future<Output = KnownImages> + Send> Images for Sources<'_, F> {
@@ -170,7 +173,7 @@ impl<F> Sources<'_, F> {
         reference: &ImageReference,
         architecture: Option<Architecture>,
     ) -> Result<Image, String> {
-        published::read(self.cloud, reference, architecture).await
+        published::read(self.cloud, reference, architecture, self.guesses).await
     }
 
     /// Ends where there is an engine that has the image, and the registry has had its time.

@@ -1,26 +1,31 @@
 //! What a change costs, counted by the registry.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use lambdactl::domain::platform::Architecture;
 use lambdactl::domain::reference::{RepositoryUri, Tag};
 use lambdactl::pipeline::Uploads;
 use lambdactl::pipeline::push::push;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::Entry::File;
 use super::{appended, client, fill, silent};
 use crate::support::docker::request;
+use crate::support::local_server::Fault;
 use crate::support::program;
 use crate::support::registry::DockerRegistry;
+use crate::support::wait_for;
 use crate::support::world::World;
 
 /// Puts an image of two layers into another registry; its name there.
-async fn base(registry: &DockerRegistry) -> String {
+async fn base(registry: &DockerRegistry, content: &'static str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let dockerfile = "FROM scratch\nCOPY one /base/\nCOPY two /base/\nENV BASE=1\n";
-    let files = [File("one", 0o644, "1"), File("two", 0o644, "2"), File("Dockerfile", 0o644, dockerfile)];
+    let files = [File("one", 0o644, "1"), File("two", 0o644, content), File("Dockerfile", 0o644, dockerfile)];
     fill(directory.path(), &files);
     let mut request = request(directory.path(), &[]);
     request.architecture = Architecture::of_this_machine();
@@ -40,10 +45,8 @@ fn asked(world: &World, command: &str, directory: &Path) -> Vec<String> {
     asked
 }
 
-#[test]
-fn a_change_costs_six_requests_and_none_costs_one() {
-    let (registry, world) = (DockerRegistry::plain(), World::new());
-    let base = Runtime::new().unwrap().block_on(base(&registry));
+/// Two projects on `base`, the second one without a Dockerfile. They have a file `code`.
+fn projects(world: &World, base: &str) -> [PathBuf; 2] {
     let dockerfile = world.sandbox.path().join("dockerfile");
     let assembled = world.sandbox.path().join("assembled");
     for directory in [&dockerfile, &assembled] {
@@ -58,6 +61,14 @@ fn a_change_costs_six_requests_and_none_costs_one() {
          {{ from = \"code\", to = \"/code\" }}]\nentry_point = [\"/bootstrap\"]\n"
     );
     fs::write(assembled.join("lambdactl.toml"), text).unwrap();
+    [dockerfile, assembled]
+}
+
+#[test]
+fn a_change_costs_six_requests_and_none_costs_one() {
+    let (registry, world) = (DockerRegistry::plain(), World::new());
+    let base = Runtime::new().unwrap().block_on(base(&registry, "2"));
+    let [dockerfile, assembled] = projects(&world, &base);
     for (command, directory) in
         [("deploy", &dockerfile), ("push", &dockerfile), ("deploy", &assembled), ("push", &assembled)]
     {
@@ -73,5 +84,78 @@ fn a_change_costs_six_requests_and_none_costs_one() {
             expected.insert(0, "HEAD blob");
         }
         assert_eq!(asked(&world, command, directory), expected, "{what}, one file changed");
+    }
+}
+
+#[test]
+fn a_change_is_on_its_way_before_it_is_known_that_what_it_stands_on_is_there() {
+    let (registry, world) = (DockerRegistry::plain(), World::new());
+    let base = Runtime::new().unwrap().block_on(base(&registry, "2"));
+    for directory in projects(&world, &base) {
+        asked(&world, "push", &directory);
+        fs::write(directory.join("code"), "new").unwrap();
+        let mark = world.cloud.log().len();
+        let late = Duration::from_millis(2500);
+        world.cloud.inject(&[Fault::request("HEAD", "/v2/").delays(late)]);
+        let mut command = world.sandbox.lambdactl(["push", "--local", directory.to_str().unwrap()]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let seen = |what: &'static str| {
+            let seen =
+                || world.cloud.registry_requests(mark).iter().any(|asked| asked == what).then(Instant::now);
+            wait_for(what, Duration::from_secs(60), seen)
+        };
+        let asked = seen("HEAD manifest");
+        assert!(seen("PUT blob") - asked < late, "{}", directory.display());
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_base_that_has_moved_is_noticed_although_it_was_counted_on() {
+    let (registry, world) = (DockerRegistry::plain(), World::new());
+    let runtime = Runtime::new().unwrap();
+    let name = runtime.block_on(base(&registry, "2"));
+    let projects = projects(&world, &name);
+    let [_, assembled] = &projects;
+    let settings = fs::read_to_string(assembled.join("lambdactl.toml")).unwrap();
+    let settings = format!("{settings}\n[build]\ncommand = [\"sh\", \"-c\", \"echo built >>builds\"]\n");
+    fs::write(assembled.join("lambdactl.toml"), settings).unwrap();
+    let push = |directory: &Path| {
+        let arguments = ["push", "-v", "--local", directory.to_str().unwrap()];
+        let lines = world.sandbox.json(0, arguments);
+        let is_again = |line: &Value| line["message"].as_str().is_some_and(|it| it.contains("is made again"));
+        (lines.last().unwrap()["image_digest"].clone(), lines.iter().any(is_again))
+    };
+    for (directory, content) in projects.iter().zip(["another", "yet another"]) {
+        let (before, is_again) = push(directory);
+        assert!(!is_again);
+        assert_eq!(runtime.block_on(base(&registry, content)), name);
+        let (after, is_again) = push(directory);
+        assert!(is_again && after != before, "{}", directory.display());
+        assert_eq!(push(directory), (after.clone(), false));
+        // Who remembers nothing makes the same.
+        fs::remove_dir_all(world.sandbox.path().join("home/.cache/lambdactl")).unwrap();
+        assert_eq!(push(directory), (after, false));
+    }
+    // Four times, and not once more.
+    assert_eq!(fs::read_to_string(assembled.join("builds")).unwrap().lines().count(), 4);
+}
+
+#[test]
+fn an_image_that_is_gone_is_noticed_although_it_was_counted_on() {
+    let (registry, world) = (DockerRegistry::plain(), World::new());
+    let base = Runtime::new().unwrap().block_on(base(&registry, "2"));
+    for directory in projects(&world, &base) {
+        asked(&world, "push", &directory);
+        fs::write(directory.join("code"), "new").unwrap();
+        let gone = json!({ "errors": [{ "code": "MANIFEST_UNKNOWN", "message": "gone" }] });
+        world.cloud.inject(&[Fault::request("HEAD", "/v2/").answers(404, gone)]);
+        let lines = world.sandbox.json(0, ["push", "-v", "--local", directory.to_str().unwrap()]);
+        assert!(world.cloud.has_misbehaved());
+        // All of it is asked for then, and found.
+        let done = lines.last().unwrap();
+        assert_eq!(done["layers_uploaded"], 1, "{lines:#?}");
+        let told = lines.iter().filter_map(|line| line["message"].as_str()).collect::<Vec<_>>().join("\n");
+        assert!(told.contains("is made again"), "{told}");
     }
 }
