@@ -153,11 +153,9 @@ impl Job {
     }
 }
 
-/// What one thread compresses with.
+/// What one thread compresses with: room for what comes out.
 #[derive(Default)]
 struct Worker {
-    /// With its level.
-    deflate: Option<(u32, Compress)>,
     room: Vec<u8>,
 }
 
@@ -166,13 +164,9 @@ impl Worker {
         let Block { bytes, before, is_last, level } = block;
         let mut crc = Crc::new();
         crc.update(bytes);
-        let mut deflate = match self.deflate.take() {
-            Some((same, mut deflate)) if same == *level => {
-                deflate.reset();
-                deflate
-            }
-            _ => Compress::new(Compression::new(*level), false),
-        };
+        // A new one for each block: one that is used again finds what it compressed before behind the
+        // end of the dictionary, and makes other bytes of the same ones.
+        let mut deflate = Compress::new(Compression::new(*level), false);
         if let Some(before) = before {
             deflate.set_dictionary(&before[before.len().saturating_sub(WINDOW)..])?;
         }
@@ -187,7 +181,6 @@ impl Worker {
         if !is_whole {
             return Err(io::Error::other("a compressed block is larger than deflate can make it"));
         }
-        self.deflate = Some((*level, deflate));
         Ok(Compressed { bytes: self.room.as_slice().into(), crc })
     }
 }

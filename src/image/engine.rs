@@ -126,15 +126,18 @@ pub async fn read_found(
         false => (bases::add(engine, &found, sizes.as_deref(), known, layers, reporter).await, sizes),
     };
     reporter.report(Event::TransferPlanned(plan(&found, &layers, sizes.as_deref())));
+    // Else the engine remembers nothing of it either.
+    let is_partly_known = !layers.is_empty();
     if !store.is_containerd {
         match source.directories(directories, sizes.as_deref(), &mut layers, known).await {
             Ok(image) => return Ok(image),
-            Err(why) => source.report_unread(&why),
+            Err(Untaken::Image(error)) => return Err(error),
+            Err(Untaken::Way(why)) => source.report_unread(&why),
         }
     }
     // From far away, what comes by twice would take the way twice.
     let sizes_if_near = sizes.clone().filter(|_| store.is_near);
-    if store.is_near && !store.is_containerd && !layers.is_empty() {
+    if store.is_near && !store.is_containerd && is_partly_known {
         match source.layers(known, &layers, sizes).await {
             Ok(Some(image)) => return Ok(image),
             Ok(None) => {}
@@ -200,12 +203,12 @@ impl Source<'_> {
         sizes: Option<&[u64]>,
         layers: &mut KnownLayers,
         known: &KnownImages,
-    ) -> Result<Image, String> {
-        let image = directories::read(*self, &directories?, sizes, layers, known).await?;
+    ) -> Result<Image, Untaken> {
+        let image = directories::read(*self, directories?, sizes, layers, known).await?;
         let remark =
             format!("of `{}`, what is missing was read where the engine keeps it", self.request.name);
         self.request.reporter.report(Event::Detail(remark));
-        Ok(image)
+        Ok(without_remarks(image))
     }
 
     fn report_unread(&self, why: &str) {
@@ -289,16 +292,15 @@ async fn put_together(
     configuration: Bytes,
     layers: &KnownLayers,
     request: Request<'_>,
-) -> Result<Image, String> {
+) -> Result<Image, ImageError> {
     let Request { name, architecture, level, reporter, .. } = request;
-    let say = |error: ImageError| error.to_string();
-    let config = seal::config(name, &configuration, architecture).map_err(say)?;
+    let config = seal::config(name, &configuration, architecture)?;
     let layer = |diff_id: &DiffId| {
-        let kept = || format!("the engine kept layer {} to itself", diff_id.0.short());
+        let kept = || seal::damaged(name, format!("the engine kept layer {} to itself", diff_id.0.short()));
         layers.get(diff_id).cloned().map(Stored::Compressed).ok_or_else(kept)
     };
     let stored = found.diff_ids.iter().map(layer).collect::<Result<_, _>>()?;
-    seal::rebuild(name, configuration, config, stored, level, reporter).await.map_err(say)
+    seal::rebuild(name, configuration, config, stored, level, reporter).await
 }
 
 /// The layers of an archive, and who is told of those that are made.

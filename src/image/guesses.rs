@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-/// Who does not answer within this time is asked again, by whoever can say what is wrong.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// For how long an answer is waited for when there is nothing else to do. Who has not answered by
+/// then is asked again, by whoever can say what is wrong.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Guesses about registries, each of which is being asked about. Copies are the same.
 #[derive(Clone, Debug, Default)]
@@ -22,27 +23,57 @@ pub struct Guesses(Arc<Mutex<Asked>>);
 #[derive(Debug, Default)]
 struct Asked {
     about: HashSet<String>,
-    answers: JoinSet<bool>,
+    /// What something relies on.
+    counted_on: HashSet<String>,
+    answers: JoinSet<(String, Option<bool>)>,
+}
+
+/// What came of guesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// All were right.
+    Right,
+    /// One was wrong.
+    Wrong,
+    /// There was no answer about one.
+    Unknown,
 }
 
 impl Guesses {
-    /// Takes something for granted and begins `asking` whether it is so, once.
-    pub(super) fn count_on(&self, what: String, asking: impl Future<Output = bool> + Send + 'static) {
+    /// Begins `asking` whether something is so, once; `None` is no answer.
+    pub(super) fn ask(&self, what: &str, asking: impl Future<Output = Option<bool>> + Send + 'static) {
         let mut asked = self.lock();
-        if asked.about.insert(what) {
-            asked.answers.spawn(async { tokio::time::timeout(PATIENCE, asking).await.unwrap_or(false) });
+        if asked.about.insert(what.to_owned()) {
+            let what = what.to_owned();
+            asked.answers.spawn(async { (what, asking.await) });
         }
     }
 
-    /// Waits for the answers: whether all guesses were right.
-    pub async fn were_right(&self) -> bool {
-        let mut answers = std::mem::take(&mut self.lock().answers);
-        while let Some(answer) = answers.join_next().await {
-            if !answer.unwrap_or(false) {
-                return false;
+    /// The same, and takes it for granted.
+    pub(super) fn count_on(&self, what: &str, asking: impl Future<Output = Option<bool>> + Send + 'static) {
+        self.ask(what, asking);
+        self.lock().counted_on.insert(what.to_owned());
+    }
+
+    /// Waits for the answers about what was counted on until now. They are done with then.
+    pub async fn truth(&self) -> Truth {
+        let Asked { counted_on: mut open, mut answers, .. } = std::mem::take(&mut *self.lock());
+        let answering = async {
+            while !open.is_empty() {
+                // One that failed is none.
+                let Some(answer) = answers.join_next().await else { return Truth::Unknown };
+                match answer {
+                    Ok((what, answer)) if open.remove(&what) => match answer {
+                        Some(true) => {}
+                        Some(false) => return Truth::Wrong,
+                        None => return Truth::Unknown,
+                    },
+                    _ => {}
+                }
             }
-        }
-        true
+            Truth::Right
+        };
+        tokio::time::timeout(PATIENCE, answering).await.unwrap_or(Truth::Unknown)
     }
 
     fn lock(&self) -> MutexGuard<'_, Asked> {
@@ -54,19 +85,27 @@ impl Guesses {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn one_wrong_guess_is_enough_and_silence_counts_as_one() {
+    #[tokio::test]
+    async fn one_wrong_guess_is_enough_and_no_answer_is_told_from_it() {
+        let truth = async |guesses: &[(&str, Option<bool>)]| {
+            let all = Guesses::default();
+            for (what, answer) in guesses.iter().copied() {
+                all.count_on(what, async move { answer });
+            }
+            all.truth().await
+        };
+        assert_eq!(truth(&[]).await, Truth::Right);
+        assert_eq!(truth(&[("a", Some(true)), ("b", Some(true))]).await, Truth::Right);
+        assert_eq!(truth(&[("a", Some(true)), ("b", Some(false))]).await, Truth::Wrong);
+        assert_eq!(truth(&[("a", Some(true)), ("b", None)]).await, Truth::Unknown);
+    }
+
+    #[tokio::test]
+    async fn what_nothing_relies_on_may_be_wrong_and_nothing_is_asked_twice() {
         let guesses = Guesses::default();
-        assert!(guesses.were_right().await);
-        guesses.count_on("a".to_owned(), async { true });
-        // It is not asked twice.
-        guesses.clone().count_on("a".to_owned(), async { false });
-        assert!(guesses.were_right().await);
-        guesses.count_on("b".to_owned(), async { true });
-        guesses.count_on("c".to_owned(), async { false });
-        assert!(!guesses.were_right().await);
-        let silent = Guesses::default();
-        silent.count_on("d".to_owned(), std::future::pending());
-        assert!(!silent.were_right().await);
+        guesses.ask("a", async { Some(false) });
+        guesses.ask("b", async { Some(true) });
+        guesses.clone().count_on("b", async { Some(false) });
+        assert_eq!(guesses.truth().await, Truth::Right);
     }
 }

@@ -322,9 +322,34 @@ mod tests {
         );
     }
 
+    /// Words of a small language, as texts and programs have them: much in it repeats from near and
+    /// far, also across the borders of blocks.
+    fn text(length: usize) -> Vec<u8> {
+        let mut state = 7_u64;
+        let mut bytes = Vec::with_capacity(length + 16);
+        while bytes.len() < length {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let word = (state >> 40) % 5_000;
+            bytes.extend_from_slice(format!("{:x} ", word * word).as_bytes());
+        }
+        bytes.truncate(length);
+        bytes
+    }
+
+    #[test]
+    fn what_was_compressed_before_changes_nothing() {
+        let other = text(3 * BLOCK).into_iter().rev().collect::<Vec<_>>();
+        for level in [1, 5, 8].map(CompressionLevel::Level) {
+            let input = text(24 * BLOCK);
+            let first = compress_at(level, &input, BLOCK).digest;
+            compress_at(level, &other, BLOCK);
+            assert_eq!(compress_at(level, &input, BLOCK).digest, first, "{level}");
+        }
+    }
+
     #[tokio::test]
     async fn layers_made_at_the_same_time_do_not_change_each_other() {
-        let input = Arc::new(sample(4 * BLOCK + 99));
+        let input = Arc::new(text(4 * BLOCK + 99));
         let alone = compress(&input, 10_000).digest;
         let threads: Vec<_> = (1..9)
             .map(|number| {

@@ -155,16 +155,17 @@ impl KnownImages {
     /// Asks at once for the image that is most likely relied on, so that nobody waits for the
     /// answer when it is needed.
     pub(super) async fn look_ahead(&self) {
-        if let Some(image) = self.images.first() {
-            self.is_counted_on(image).await;
+        let Some(image) = self.images.first() else { return };
+        match &self.guesses {
+            Some(guesses) => guesses.ask(&image.digest().to_string(), ask(image.clone())),
+            None => drop(is_there(image).await),
         }
     }
 
     /// Whether an image is there, or taken to be.
     async fn is_counted_on(&self, image: &Image) -> bool {
         let Some(guesses) = &self.guesses else { return is_there(image).await };
-        let asked = image.clone();
-        guesses.count_on(image.digest().to_string(), async move { is_there(&asked).await });
+        guesses.count_on(&image.digest().to_string(), ask(image.clone()));
         true
     }
 
@@ -278,11 +279,15 @@ impl Blobs for Remembered<'_> {
 
 /// Tells whether the registry has an image now; where it cannot be asked, it counts as missing.
 async fn is_there(image: &Image) -> bool {
+    ask(image.clone()).await.unwrap_or(false)
+}
+
+/// Asks the registry whether it has an image now; `None` where it cannot be asked.
+async fn ask(image: Image) -> Option<bool> {
     let Some(BlobSource::Registry(blob)) = image.layers.first().map(|layer| &layer.source) else {
-        return false;
+        return Some(false);
     };
-    let digest = image.digest();
-    blob.client.has_manifest(&blob.repository, &digest).await.unwrap_or(false)
+    blob.client.has_manifest(&blob.repository, &image.digest()).await.ok()
 }
 
 impl KnownLayers {

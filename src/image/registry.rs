@@ -66,9 +66,8 @@ pub async fn read_again(
         (Some(digest), _) => Some(digest),
         (None, Some((guesses, digest))) => {
             let (client, reference) = (client.clone(), reference.clone());
-            let asking =
-                async move { leads_to(&client, &reference).await.is_ok_and(|it| it == Some(digest)) };
-            guesses.count_on(name.clone(), asking);
+            let asking = async move { leads_to(&client, &reference).await.ok().map(|it| it == Some(digest)) };
+            guesses.count_on(&name, asking);
             Some(digest)
         }
         (None, None) => {

@@ -20,7 +20,7 @@ use crate::domain::size::{ByteSize, count};
 use crate::domain::spec::{AssembledSpec, BaseImage, DeploySpec, ImageSpec};
 use crate::event::Event;
 use crate::image::check::Wanted;
-use crate::image::guesses::Guesses;
+use crate::image::guesses::{Guesses, Truth};
 use crate::image::known::KnownImages;
 use crate::image::{self, Image};
 use crate::services::docker::{DockerEngine, DockerError};
@@ -62,18 +62,20 @@ pub(super) async fn checked_image(
         let image = image_after(command, cloud, spec, architecture, guessing, Some(&guesses)).await?;
         // Nobody may send what it consists of.
         let _ = whole.send(image.clone());
-        check::refuse(cloud, spec, wanted, &image, ahead).await?;
-        Ok(image)
+        let right = async { guesses.truth().await == Truth::Right };
+        Ok(check::refuse(cloud, spec, wanted, &image, ahead, right).await?.then_some(image))
     };
-    let made = making.await;
-    if guesses.were_right().await {
-        return made;
+    match making.await {
+        Ok(Some(image)) => return Ok(image),
+        // The fault may be in what is no longer so.
+        Err(error) if guesses.truth().await != Truth::Wrong => return Err(error),
+        Ok(None) | Err(_) => {}
     }
     let remark = "the base, or what was pushed last, is not what it was: the image is made again";
     cloud.report(Event::Detail(remark.to_owned()));
     let known = std::future::ready(known.into_inner().unwrap_or_else(|| knowledge::nothing(cloud)));
     let image = image_after(None, cloud, spec, architecture, known, None).await?;
-    check::refuse(cloud, spec, wanted, &image, ahead).await?;
+    check::refuse(cloud, spec, wanted, &image, ahead, std::future::ready(true)).await?;
     Ok(image)
 }
 

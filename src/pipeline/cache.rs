@@ -2,8 +2,9 @@
 //!
 //! Manifests and configurations lie under their digest and are checked against it, so that an
 //! entry is right or counts as absent. Beside them is, for each repository, which manifests were
-//! put there lately; whoever relies on one asks the repository first. All of it may be lost,
-//! damaged or written by several runs at once, and a full disk stops nothing.
+//! put there lately, and for names of base images, where they led; whoever relies on one asks the
+//! registry, at least meanwhile. All of it may be lost, damaged or written by several runs at once,
+//! and a full disk stops nothing.
 
 use std::fs;
 use std::io::{self, Write as _};

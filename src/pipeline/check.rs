@@ -63,16 +63,21 @@ pub(super) fn wanted(spec: &FunctionSpec, found: Option<&Function>) -> Wanted {
     }
 }
 
-/// Takes the step of a deployment: everything found is reported, and errors end it.
+/// Takes the step of a deployment: everything found is reported, and errors end it. Of an image that
+/// turns out not to be the `right` one nothing is told, and the answer is no.
 pub(super) async fn refuse(
     cloud: &Cloud,
     spec: &DeploySpec,
     wanted: &Wanted,
     image: &Image,
     ahead: &Ahead,
-) -> Result<(), PipelineError> {
+    right: impl Future<Output = bool>,
+) -> Result<bool, PipelineError> {
     let checking = async {
         let report = report(cloud, spec, wanted, image, Reach::AtHand, ahead).await?;
+        if !right.await {
+            return Ok((false, "to be made again".to_owned()));
+        }
         for layer in &report.unread {
             let remark = format!(
                 "layer {} ({}) is not on this machine and was not checked",
@@ -88,7 +93,7 @@ pub(super) async fn refuse(
         if !errors.is_empty() {
             return Err(PipelineError::Unfit { image: subject(image), findings: errors });
         }
-        Ok(((), outcome(&report)))
+        Ok((true, outcome(&report)))
     };
     cloud.step(Step::Check, subject(image), checking).await
 }

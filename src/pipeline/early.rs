@@ -276,8 +276,9 @@ impl Sending<'_> {
             None
         });
         self.arrivals.end_growing(&diff_id, sent);
-        // Where it is not made yet, it is announced when it is.
-        if let Some(layer) = layer.made().filter(|_| sent.is_none()) {
+        // Where it is not made yet, it is announced when it is; one that has become something else is
+        // nobody's.
+        if let Some(layer) = layer.made().filter(|made| sent.is_none() && made.diff_id == diff_id) {
             self.blob(&layer.into(), false).await;
         }
     }

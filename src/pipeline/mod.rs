@@ -138,7 +138,7 @@ impl Cloud {
     pub async fn build(&self, spec: &DeploySpec) -> Result<Image, PipelineError> {
         let image = self.image(spec).await?;
         let wanted = Wanted { is_settled: false, ..check::wanted(&spec.function, None) };
-        check::refuse(self, spec, &wanted, &image, &Ahead::new(self)).await?;
+        check::refuse(self, spec, &wanted, &image, &Ahead::new(self), std::future::ready(true)).await?;
         Ok(image)
     }
 

@@ -47,7 +47,9 @@ impl From<String> for Untaken {
 
 impl From<ImageError> for Untaken {
     fn from(error: ImageError) -> Self {
-        if error.is_refusal() { Self::Image(error) } else { Self::Way(error.to_string()) }
+        // Where there is no room for what comes, there is none whichever way it takes.
+        let is_lost = error.is_refusal() || matches!(error, ImageError::Spool { .. });
+        if is_lost { Self::Image(error) } else { Self::Way(error.to_string()) }
     }
 }
 

@@ -195,7 +195,8 @@ impl Source<'_> {
         let configuration = taken.config.ok_or("the engine sent no configuration")?;
         let mut layers = self.layers.clone();
         taken.layers.into_values().for_each(|layer| layers.insert(layer));
-        super::put_together(self.found, configuration, &layers, self.request).await
+        let image = super::put_together(self.found, configuration, &layers, self.request).await;
+        image.map_err(|error| error.to_string())
     }
 }
 

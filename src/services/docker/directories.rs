@@ -29,6 +29,9 @@ use crate::domain::digest::{DiffId, Digest};
 /// No configuration is larger.
 const LARGEST_CONFIGURATION: u64 = 4 << 20;
 
+/// No name of a directory and no number is longer.
+const LONGEST_WORD: u64 = 128;
+
 /// No line about a part of an archive is longer: a header with its extensions, encoded.
 const LONGEST_LINE: u64 = 16 << 20;
 
@@ -65,15 +68,14 @@ impl LayerDirectories {
         let metadata = root.join("image").join(&driver.name);
         let configuration = metadata.join("imagedb/content/sha256").join(image.id.hex());
         // Shows that one may look into it, and that this is the engine that has the image.
-        fs::metadata(&configuration).map_err(|error| error.to_string())?;
+        fs::metadata(&configuration).map_err(|error| of(&configuration, error).to_string())?;
         let chain = image.diff_ids.iter().copied().zip(chain_ids(&image.diff_ids)).collect();
         Ok(Self { layers: root.join(&driver.name), metadata, configuration, id: image.id, chain })
     }
 
     /// The image's configuration, byte for byte.
     pub fn configuration(&self) -> io::Result<Bytes> {
-        let mut bytes = Vec::new();
-        File::open(&self.configuration)?.take(LARGEST_CONFIGURATION).read_to_end(&mut bytes)?;
+        let bytes = read(&self.configuration, LARGEST_CONFIGURATION)?;
         match Digest::of(&bytes) == self.id {
             true => Ok(bytes.into()),
             false => Err(invalid("the engine keeps another configuration")),
@@ -83,8 +85,7 @@ impl LayerDirectories {
     /// Uncompressed bytes of the files of each layer, lowest first.
     pub fn sizes(&self) -> io::Result<Vec<u64>> {
         let size = |(_, chain_id): &(DiffId, Digest)| {
-            let text = fs::read_to_string(self.about(chain_id).join("size"))?;
-            text.trim().parse().map_err(invalid)
+            word(&self.about(chain_id).join("size"))?.parse().map_err(invalid)
         };
         self.chain.iter().map(size).collect()
     }
@@ -95,14 +96,14 @@ impl LayerDirectories {
     pub fn layer(&self, diff_id: &DiffId) -> io::Result<KeptLayer> {
         let chain_id = self.chain.iter().find(|(other, _)| other == diff_id).map(|(_, chain_id)| chain_id);
         let about = self.about(chain_id.ok_or_else(|| invalid("the image has no such layer"))?);
-        let name = fs::read_to_string(about.join("cache-id"))?;
-        let name = name.trim();
+        let name = word(&about.join("cache-id"))?;
         if name.is_empty() || name.contains(['/', '.']) {
             return Err(invalid("a layer has a strange name"));
         }
-        let split = GzDecoder::new(File::open(about.join("tar-split.json.gz"))?);
+        let split = GzDecoder::new(open(&about.join("tar-split.json.gz"))?);
+        let directory = self.layers.join(name).join("diff");
         Ok(KeptLayer {
-            directory: File::open(self.layers.join(name).join("diff"))?,
+            directory: File::open(&directory).map_err(|error| of(&directory, error))?,
             split: BufReader::with_capacity(AHEAD, split),
             line: Vec::new(),
             part: Part::Bytes { bytes: Vec::new(), read: 0 },
@@ -202,11 +203,10 @@ impl KeptLayer {
                 Line::FILE if line.size == 0 => continue,
                 Line::FILE => {
                     let file = match line.name_raw {
-                        None => open_below(&self.directory, line.name.as_bytes())?,
-                        Some(name) => {
-                            open_below(&self.directory, &STANDARD.decode(&*name).map_err(invalid)?)?
-                        }
+                        None => open_below(&self.directory, line.name.as_bytes()),
+                        Some(name) => open_below(&self.directory, &STANDARD.decode(&*name).map_err(invalid)?),
                     };
+                    let file = file.map_err(|error| of(Path::new(&*line.name), error))?;
                     self.part = Part::File { file, left: line.size };
                 }
                 _ => return Err(invalid("a part of a layer is of an unknown kind")),
@@ -258,6 +258,42 @@ impl std::fmt::Debug for KeptLayer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KeptLayer")
     }
+}
+
+/// Reads what an engine has written down in one word.
+fn word(path: &Path) -> io::Result<String> {
+    let text = String::from_utf8(read(path, LONGEST_WORD)?).map_err(invalid)?;
+    Ok(text.trim().to_owned())
+}
+
+fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(most).read_to_end(&mut bytes).map_err(|error| of(path, error))?;
+    Ok(bytes)
+}
+
+/// Opens a file of an engine, and nothing else that may be there: whoever runs the engine need not
+/// be who runs this.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        // What is no file must not be waited for.
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = options.open(path).map_err(|error| of(path, error))?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(of(path, invalid("it is not a file"))),
+    }
+}
+
+/// The error of a file.
+fn of(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
