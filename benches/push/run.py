@@ -203,6 +203,8 @@ class Bench:
             run(["docker", "tag", image, target])
         own = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ecr[link]}", "AWS_REGION": "us-east-1"}
         own |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "XDG_CACHE_HOME": str(cache)}
+        if pusher == "unprivileged":
+            own["HOME"] = str(cache)
         os.sync()
         pid = engine_pid()
         before, stored, engine = len(self.registry.requests()), self.registry.stored(), cpu_of(pid)

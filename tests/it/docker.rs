@@ -14,7 +14,7 @@ use lambdactl::image::ImageError;
 use lambdactl::services::docker::{Builder, DockerEngine, DockerError, EngineLocation};
 use sha2::Digest as _;
 
-use crate::support::docker::{Events, RecordingEngine, context, engine, request};
+use crate::support::docker::{Events, RecordingEngine, context, engine, persistently, request};
 use crate::support::podman::Podman;
 
 const BUILDERS: [Builder; 2] = [Builder::BuildKit, Builder::Classic];
@@ -88,16 +88,7 @@ async fn a_second_build_is_taken_from_the_cache_and_says_so() {
             let second = engine.build(&request, &reporter).await?;
             Ok::<_, DockerError>((first, second, events.build_output()))
         };
-        let mut built = twice().await;
-        // The classic builder of Docker 20.10 sometimes loses what it has just made, while other
-        // tests remove images.
-        for _ in 0..4 {
-            let lost = |error: &DockerError| format!("{error:?}").contains("unable to find image");
-            if !built.as_ref().is_err_and(lost) {
-                break;
-            }
-            built = twice().await;
-        }
+        let built = persistently(twice).await;
         let (first, second, output) = built.unwrap();
         assert_eq!(first, second);
         let cached = match builder {

@@ -7,7 +7,7 @@ use lambdactl::domain::digest::Digest;
 use lambdactl::event::{SharedReporter, Silent};
 use lambdactl::services::docker::{DockerEngine, DockerError, EngineImage, name_for_a_push};
 
-use crate::support::docker::{Context, context, context_in, engine, request};
+use crate::support::docker::{Context, context, context_in, engine, persistently, request};
 use crate::support::engines::{Engine, containerd, usual};
 use crate::support::registry::{DockerRegistry, skopeo};
 
@@ -19,12 +19,16 @@ async fn push(engine: &DockerEngine, image: &EngineImage, repository: &str) -> R
     pushed
 }
 
+async fn build(engine: &DockerEngine, directory: &Context) -> Digest {
+    let (reporter, request): (SharedReporter, _) = (Arc::new(Silent), request(directory.path(), &[]));
+    persistently(async || engine.build(&request, &reporter).await).await.unwrap()
+}
+
 /// An engine, an image in it that has no name, and what that was built from.
 async fn built() -> Option<(DockerEngine, EngineImage, Context)> {
     let engine = DockerEngine::connect(&engine()?).await.unwrap();
     let directory = context("FROM scratch\nCOPY tool /tool\n", &[]);
-    let reporter: SharedReporter = Arc::new(Silent);
-    let id = engine.build(&request(directory.path(), &[]), &reporter).await.unwrap();
+    let id = build(&engine, &directory).await;
     let found = engine.inspect(&id.to_string()).await.unwrap().unwrap();
     assert_eq!(found.id, id);
     Some((engine, found, directory))
@@ -67,7 +71,6 @@ async fn images_without_names_are_still_there_after_they_were_pushed_at_the_same
     for find in [usual as fn() -> Option<Engine>, containerd] {
         let Some(location) = find().map(|engine| engine.location()) else { continue };
         let engine = DockerEngine::connect(&location).await.unwrap();
-        let reporter: SharedReporter = Arc::new(Silent);
         let registry = DockerRegistry::plain();
         let mut images = Vec::new();
         for number in 0..4 {
@@ -76,7 +79,7 @@ async fn images_without_names_are_still_there_after_they_were_pushed_at_the_same
                 &format!("FROM scratch\nLABEL number={number}\nCOPY tool /tool\n"),
                 &[],
             );
-            let id = engine.build(&request(directory.path(), &[]), &reporter).await.unwrap();
+            let id = build(&engine, &directory).await;
             images.push((directory, engine.inspect(&id.to_string()).await.unwrap().unwrap()));
         }
         let pushes = images.iter().enumerate().map(|(number, (_, image))| {
@@ -98,8 +101,7 @@ async fn names_that_a_killed_run_has_left_behind_go_and_their_images_stay() {
         let Some(found) = find() else { continue };
         let engine = DockerEngine::connect(&found.location()).await.unwrap();
         let directory = context_in(found.location(), "FROM scratch\nCOPY tool /tool\n", &[]);
-        let reporter: SharedReporter = Arc::new(Silent);
-        let id = engine.build(&request(directory.path(), &[]), &reporter).await.unwrap().to_string();
+        let id = build(&engine, &directory).await.to_string();
         // A run that goes on: its registry listens.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let live = format!("{}/{}:image", listener.local_addr().unwrap(), name_for_a_push());

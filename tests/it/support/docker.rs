@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use lambdactl::domain::secret::Secret;
 use lambdactl::event::{Event, Reporter};
-use lambdactl::services::docker::{BuildRequest, EngineLocation};
+use lambdactl::services::docker::{BuildRequest, DockerError, EngineLocation};
 
 /// Where the engine is that tests may use; `None` where there is none, and then the test says
 /// that it was skipped. With `CI=true` that is a failure instead.
@@ -22,6 +22,20 @@ pub fn engine() -> Option<EngineLocation> {
         let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
         EngineLocation { host: Some(host), ..EngineLocation::default() }
     })
+}
+
+/// Builds until it works. The classic builder of Docker 20.10 sometimes loses what it has just made,
+/// while other tests remove images.
+pub async fn persistently<T>(build: impl AsyncFn() -> Result<T, DockerError>) -> Result<T, DockerError> {
+    let lost = |error: &DockerError| format!("{error:?}").contains("unable to find image");
+    let mut built = build().await;
+    for _ in 0..4 {
+        if !built.as_ref().is_err_and(lost) {
+            break;
+        }
+        built = build().await;
+    }
+    built
 }
 
 /// What the program made by [`tool`] can do; statically linked, so that it runs on `scratch`.
