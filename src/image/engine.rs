@@ -126,7 +126,7 @@ pub async fn read_found(
         false => (bases::add(engine, &found, sizes.as_deref(), known, layers, reporter).await, sizes),
     };
     reporter.report(Event::TransferPlanned(plan(&found, &layers, sizes.as_deref())));
-    // Else the engine remembers nothing of it either.
+    // Of an image nothing of which was pushed, an engine remembers no digests.
     let is_partly_known = !layers.is_empty();
     if !store.is_containerd {
         match source.directories(directories, sizes.as_deref(), &mut layers, known).await {
