@@ -70,7 +70,9 @@ fn layers_of_a_base_image_are_copied_from_its_registry_and_not_exported() {
     ]);
     let pushed = pushed.expect(0);
     assert!(pushed.stderr.contains("1 layer of the base can be copied from"), "{pushed}");
-    assert!(pushed.stderr.contains("what is missing was read where the engine keeps it"), "{pushed}");
+    // Whichever way an engine of this kind allows.
+    let ways = ["what is missing was read where the engine keeps it", "only what is missing was taken"];
+    assert!(ways.iter().any(|way| pushed.stderr.contains(way)), "{pushed}");
     let published = skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{}", base.0)]);
     let published = digests(&String::from_utf8(published).unwrap());
     let layers = layers(&world);

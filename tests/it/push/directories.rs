@@ -20,6 +20,11 @@ const READ: &str = "what is missing was read where the engine keeps it";
 /// The usual engine, if its files are at hand; not to those who are not root.
 fn with_files() -> Option<Engine> {
     let usual = usual()?;
+    let driver = usual.docker(&["info", "--format", "{{.Driver}}"]);
+    if driver != "overlay2" {
+        eprintln!("`{driver}` keeps layers in another way than is read");
+        return None;
+    }
     let root = PathBuf::from(usual.docker(&["info", "--format", "{{.DockerRootDir}}"]));
     if fs::read_dir(root.join("image")).is_err() {
         skip("only root may read the engine's files");
