@@ -129,6 +129,8 @@ impl<F: Future<Output = KnownImages> + Send> Images for Sources<'_, F> {
         architecture: Option<Architecture>,
     ) -> Result<Image, String> {
         tokio::select! {
+            // What is remembered needs no engine.
+            biased;
             read = self.of_registry(reference, architecture) => read,
             () = self.is_in_engine(reference) => {
                 Err("its registry does not answer, and the engine has it".to_owned())
