@@ -98,6 +98,19 @@ impl fmt::Display for DiffId {
     }
 }
 
+/// What each layer is called together with all below it.
+/// <https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#layer-chainid>
+pub fn chain_ids(diff_ids: &[DiffId]) -> impl Iterator<Item = Digest> {
+    diff_ids.iter().scan(None, |below: &mut Option<Digest>, diff_id| {
+        let chain_id = match below {
+            None => diff_id.0,
+            Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
+        };
+        *below = Some(chain_id);
+        Some(chain_id)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +135,15 @@ mod tests {
         ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_layer_is_named_after_all_below_it() {
+        let diff_ids = ["lowest", "next", "top"].map(|name| DiffId(Digest::of(name.as_bytes())));
+        let chain_ids: Vec<Digest> = chain_ids(&diff_ids).collect();
+        let joined = |below: Digest, diff_id: DiffId| Digest::of(format!("{below} {diff_id}").as_bytes());
+        assert_eq!(chain_ids[0], diff_ids[0].0);
+        assert_eq!(chain_ids[1], joined(chain_ids[0], diff_ids[1]));
+        assert_eq!(chain_ids[2], joined(chain_ids[1], diff_ids[2]));
     }
 }

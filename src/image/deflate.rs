@@ -122,7 +122,7 @@ pub(super) fn compress(block: Block) -> Pending {
     let job = Job { block, done };
     if let Err(mpsc::SendError(job)) = QUEUE.get_or_init(start).send(job) {
         // Not one thread could be started.
-        job.run(&mut Worker::default());
+        job.run(&mut Vec::new());
     }
     Pending(pending)
 }
@@ -133,11 +133,12 @@ fn start() -> Sender<Job> {
     for number in 0..cores() {
         let receiver = receiver.clone();
         let work = move || {
-            let mut worker = Worker::default();
+            // Room for what comes out, used again for each block.
+            let mut room = Vec::new();
             loop {
                 let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok(job) = job else { return };
-                job.run(&mut worker);
+                job.run(&mut room);
             }
         };
         // One thread less is slower, and nothing else.
@@ -147,21 +148,15 @@ fn start() -> Sender<Job> {
 }
 
 impl Job {
-    fn run(self, worker: &mut Worker) {
+    fn run(self, room: &mut Vec<u8>) {
         // Whoever waited for it may be gone.
-        let _ = self.done.send(worker.compress(&self.block));
+        let _ = self.done.send(self.block.compress(room));
     }
 }
 
-/// What one thread compresses with: room for what comes out.
-#[derive(Default)]
-struct Worker {
-    room: Vec<u8>,
-}
-
-impl Worker {
-    fn compress(&mut self, block: &Block) -> io::Result<Compressed> {
-        let Block { bytes, before, is_last, level } = block;
+impl Block {
+    fn compress(&self, room: &mut Vec<u8>) -> io::Result<Compressed> {
+        let Self { bytes, before, is_last, level } = self;
         let mut crc = Crc::new();
         crc.update(bytes);
         // A new one for each block: one that is used again finds what it compressed before behind the
@@ -170,17 +165,17 @@ impl Worker {
         if let Some(before) = before {
             deflate.set_dictionary(&before[before.len().saturating_sub(WINDOW)..])?;
         }
-        self.room.clear();
-        self.room.reserve(bytes.len() + MARGIN);
+        room.clear();
+        room.reserve(bytes.len() + MARGIN);
         let flush = if *is_last { FlushCompress::Finish } else { FlushCompress::Sync };
-        let status = deflate.compress_vec(bytes, &mut self.room, flush)?;
+        let status = deflate.compress_vec(bytes, room, flush)?;
         // One call must do, because where the output is cut would change it.
         let is_whole = deflate.total_in() == bytes.len() as u64
-            && self.room.len() < self.room.capacity()
+            && room.len() < room.capacity()
             && (!is_last || status == Status::StreamEnd);
         if !is_whole {
             return Err(io::Error::other("a compressed block is larger than deflate can make it"));
         }
-        Ok(Compressed { bytes: self.room.as_slice().into(), crc })
+        Ok(Compressed { bytes: room.as_slice().into(), crc })
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::entries::Entry;
 use crate::domain::compression::CompressionLevel;
-use crate::domain::digest::{DiffId, Digest};
+use crate::domain::digest::{DiffId, Digest, chain_ids};
 use crate::image::growing::{self, GrowingLayer};
 use crate::image::gzip::{Compression, GzipLayer, LayerWriter};
 use crate::image::known::KnownLayers;
@@ -134,16 +134,10 @@ impl Missing {
 
 /// The IDs an old engine gives the layers, all but the top one's right.
 fn old_ids(diff_ids: &[DiffId]) -> Vec<Digest> {
-    let mut chain: Option<Digest> = None;
     let mut ids: Vec<Digest> = Vec::new();
-    for diff_id in diff_ids {
-        let next = match chain {
-            None => diff_id.0,
-            Some(below) => Digest::of(format!("{below} {}", diff_id.0).as_bytes()),
-        };
+    for chain_id in chain_ids(diff_ids) {
         let parent = ids.last().map(|parent| format!(r#","parent":"{parent}""#)).unwrap_or_default();
-        ids.push(Digest::of(format!("{BEFORE}{next}\"{parent}}}").as_bytes()));
-        chain = Some(next);
+        ids.push(Digest::of(format!("{BEFORE}{chain_id}\"{parent}}}").as_bytes()));
     }
     ids
 }
