@@ -19,6 +19,15 @@ pub(super) fn key_is_not_known_yet(error: &ApiError) -> bool {
     error.is("InvalidParameterValueException") && error.message.contains("KMS key is invalid for CreateGrant")
 }
 
+/// Why a write that was refused is made again. Of a new role it says that this is nothing to worry
+/// about: whoever creates a function for the first time nearly always sees it.
+pub(super) fn why_again(error: &ApiError) -> String {
+    match role_cannot_be_assumed(error) {
+        true => "Lambda cannot assume the role yet, as is usual while a role is new".to_owned(),
+        false => error.message.clone(),
+    }
+}
+
 /// Another change is being made: the same code also means that a function exists, which only
 /// `CreateFunction` says.
 pub(super) fn is_busy(error: &ApiError) -> bool {
@@ -49,6 +58,7 @@ mod tests {
             "The role defined for the function cannot be assumed by Lambda.",
         );
         assert!(role_cannot_be_assumed(&role) && !key_is_not_known_yet(&role));
+        assert!(why_again(&role).contains("usual"), "{}", why_again(&role));
         let image = answered(
             "CreateFunction",
             403,
@@ -56,6 +66,7 @@ mod tests {
             "Lambda does not have permission to access the ECR image. Check the ECR permissions.",
         );
         assert!(image_cannot_be_read(&image));
+        assert_eq!(why_again(&image), image.message);
         let key = answered(
             "CreateFunction",
             400,

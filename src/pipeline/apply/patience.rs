@@ -53,7 +53,7 @@ impl Circumstances<'_> {
                 what: doing.to_owned(),
                 attempt,
                 after: pause,
-                because: error.message.clone(),
+                because: answers::why_again(&error),
             });
             tokio::time::sleep(pause).await;
             // The local cloud knows a new role within seconds, and nobody is kept from their turn.
