@@ -23,6 +23,7 @@ pub mod gzip;
 pub mod known;
 pub mod layer;
 pub mod layout;
+mod packed;
 pub mod registry;
 mod resolve;
 mod seal;

@@ -28,11 +28,10 @@ pub(super) async fn files(
     remembered: Option<&Path>,
     reporter: &SharedReporter,
 ) -> Result<(Tree, Image), ImageError> {
-    let mut layers = Vec::with_capacity(image.layers.len());
-    for layer in &mut image.layers {
-        let digest = layer.descriptor.digest;
-        let file = remembered.map(|directory| directory.join(digest.hex()));
-        let list = match file.as_deref().and_then(Listing::recall) {
+    let lists = recalled(&image, remembered).await?;
+    let mut layers = Vec::with_capacity(lists.len());
+    for (layer, (file, list)) in image.layers.iter_mut().zip(lists) {
+        let list = match list {
             Some(list) => list,
             None => {
                 let (list, source) = read(layer, reporter).await?;
@@ -47,6 +46,22 @@ pub(super) async fn files(
         layers.push((list, Arc::new(layer.clone())));
     }
     Ok((Tree::exploring(Arc::new(Files { layers })), image))
+}
+
+/// For each layer, where its list is remembered, and the list. They are long: whoever asks a
+/// registry something meanwhile is not kept waiting.
+async fn recalled(
+    image: &Image,
+    remembered: Option<&Path>,
+) -> Result<Vec<(Option<PathBuf>, Option<Listing>)>, ImageError> {
+    let hex = |layer: &Layer| layer.descriptor.digest.hex();
+    let files: Vec<Option<PathBuf>> =
+        image.layers.iter().map(|layer| remembered.map(|directory| directory.join(hex(layer)))).collect();
+    let recall = |file: Option<PathBuf>| {
+        let list = file.as_deref().and_then(Listing::recall);
+        (file, list)
+    };
+    blocking(move |_stop| Ok(files.into_iter().map(recall).collect())).await
 }
 
 /// The files of an image, looked up where they are needed.

@@ -203,7 +203,11 @@ pub(super) fn bytes(contained: &Contained) -> Result<Vec<u8>, ImageError> {
 }
 
 /// Takes single files out of images of the engine; afterwards `nodes` can be written. Blocks.
-pub(super) fn take_out(nodes: Vec<&mut Node>) -> Result<(), ImageError> {
+pub(super) fn take_out(mut nodes: Vec<&mut Node>) -> Result<(), ImageError> {
+    nodes.retain(|node| matches!(node.kind, Kind::File(Content::Contained(_))));
+    if nodes.is_empty() {
+        return Ok(());
+    }
     let runtime = &Handle::current();
     let mut spool = FileSpool::create()?;
     for node in nodes {

@@ -15,12 +15,10 @@ use tar::{Archive, EntryType};
 
 use super::accounts;
 use super::tree::{Owner, place, text};
+use crate::image::packed::{pack, unpack};
 
 /// What a list begins with; another number is another form.
 const VERSION: &str = "layer 2\0";
-
-/// No list is larger: it would have a million entries and more.
-const LARGEST: usize = 256 << 20;
 
 /// Marks what a layer takes away.
 /// <https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts>
@@ -124,11 +122,7 @@ impl Listing {
 
     /// Reads a list that was remembered; `None` where there is none that is whole.
     pub(super) fn recall(file: &Path) -> Option<Self> {
-        let bytes = fs::read(file).ok()?;
-        // At once, and into as much as it takes: a stream would need memory of its own.
-        let size = zstd::zstd_safe::get_frame_content_size(&bytes).ok()??;
-        let size = usize::try_from(size).ok().filter(|size| *size <= LARGEST)?;
-        Self::index(String::from_utf8(zstd::bulk::decompress(&bytes, size).ok()?).ok()?)
+        Self::index(String::from_utf8(unpack(&fs::read(file).ok()?)?).ok()?)
     }
 
     /// Remembers it.
@@ -136,10 +130,7 @@ impl Listing {
         let directory = file.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(directory)?;
         let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
-        let mut compressor = zstd::bulk::Compressor::new(3)?;
-        // So that damage is noticed.
-        compressor.include_checksum(true)?;
-        temporary.write_all(&compressor.compress(self.text.as_bytes())?)?;
+        temporary.write_all(&pack(self.text.as_bytes())?)?;
         temporary.persist(file)?;
         Ok(())
     }
@@ -346,7 +337,7 @@ pub(super) mod tests {
         bytes[last] ^= 1;
         fs::write(&file, &bytes).unwrap();
         assert_eq!(Listing::recall(&file), None);
-        let other = zstd::bulk::compress(b"[{\"p\":\"a\"}]", 3).unwrap();
+        let other = pack(b"[{\"p\":\"a\"}]").unwrap();
         fs::write(&file, other).unwrap();
         assert_eq!(Listing::recall(&file), None);
     }

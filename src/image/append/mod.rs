@@ -137,11 +137,16 @@ pub async fn build(
     let stands_on_image = stages.bottom(target) != &Base::Scratch;
     let mut starts = Starts::default();
     let finished = async {
-        starts.gather(&plan, &stages, &text, request, images, reporter).await?;
-        let context = match plan.takes_from_context(&stages) {
-            true => context(request).await?,
-            false => Tree::empty(),
+        let gathering = starts.gather(&plan, &stages, &text, request, images, reporter);
+        let context = async {
+            Ok(match plan.takes_from_context(&stages) {
+                true => context(request).await,
+                false => Ok(Tree::empty()),
+            })
         };
+        // What is wrong with the context counts only where no builder has to look at it.
+        let ((), context) = tokio::try_join!(gathering, context)?;
+        let context = context?;
         let starts = starts.started.clone();
         let work = Work { stages, plan, around, starts, context, architecture: request.architecture };
         let mut finished = blocking(move |_stop| Ok(work.finish(target))).await??;
