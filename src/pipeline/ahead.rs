@@ -4,7 +4,7 @@
 //! To read what is in the layers of a large image and to lay it over each other takes as long as
 //! all else that a small change does, and the processor has little to do meanwhile.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use tokio::task::JoinHandle;
 
@@ -52,16 +52,28 @@ impl Foresight for Ahead {
         if laying.as_ref().is_some_and(|laying| laying.layers == layers) {
             return;
         }
-        let files = move |diff_id| kept(&cache, diff_id).map(|files| Some(Arc::new(files)));
         let diff_ids = layers.clone();
-        let laid = tokio::task::spawn_blocking(move || diff_ids.into_iter().map_while(files).collect());
+        let laid = tokio::task::spawn_blocking(move || lay(&cache, diff_ids));
         *laying = Some(Laying { layers, laid });
     }
 }
 
+/// Lays layers over each other, the lowest first, up to the first that was not kept. One is read
+/// while those before it are laid, which takes about as long.
+fn lay(cache: &Cache, layers: Vec<DiffId>) -> Laid {
+    std::thread::scope(|scope| {
+        let (read, layers_read) = mpsc::channel();
+        scope.spawn(move || {
+            let mut kept = layers.into_iter().map_while(|diff_id| kept(cache, diff_id));
+            kept.try_for_each(|files| read.send(Some(Arc::new(files))))
+        });
+        layers_read.into_iter().collect()
+    })
+}
+
 /// What is in a layer, if it was kept.
 pub(super) fn kept(cache: &Cache, diff_id: DiffId) -> Option<LayerFiles> {
-    let bytes = cache.get(Shelf::Contents, &diff_id.0)?;
+    let bytes = cache.get(Shelf::Contents, &LayerFiles::key(diff_id))?;
     LayerFiles::from_bytes(&bytes).filter(|files| files.diff_id() == diff_id)
 }
 
@@ -80,7 +92,7 @@ mod tests {
         let mut scan = archive.into_inner().unwrap();
         scan.flush().unwrap();
         let files = scan.finish().unwrap();
-        cache.put(Shelf::Contents, &files.diff_id().0, &files.to_bytes().unwrap());
+        cache.put(Shelf::Contents, &LayerFiles::key(files.diff_id()), &files.to_bytes().unwrap());
         files.diff_id()
     }
 

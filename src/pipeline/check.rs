@@ -213,7 +213,7 @@ async fn contents(
     reach: Reach,
 ) -> Result<Option<Arc<LayerFiles>>, PipelineError> {
     if let Some(files) = layer.source.files().filter(|files| files.diff_id() == diff_id) {
-        keep(cloud, files.clone()).await;
+        keep(cloud, files.clone(), false).await;
         return Ok(Some(files.clone()));
     }
     if let Some(cache) = cloud.cache().cloned() {
@@ -227,15 +227,17 @@ async fn contents(
     }
     let _turn = cloud.limits().build().await;
     let files = Arc::new(check::read_layer(layer, diff_id, cloud.reporter()).await?);
-    keep(cloud, files.clone()).await;
+    // What was there could not be read.
+    keep(cloud, files.clone(), true).await;
     Ok(Some(files))
 }
 
-async fn keep(cloud: &Cloud, files: Arc<LayerFiles>) {
+/// Keeps what is in a layer; where there is something, only if that is `damaged`.
+async fn keep(cloud: &Cloud, files: Arc<LayerFiles>, damaged: bool) {
     let Some(cache) = cloud.cache().cloned() else { return };
     let writing = tokio::task::spawn_blocking(move || {
-        let key = files.diff_id().0;
-        if !cache.has(Shelf::Contents, &key)
+        let key = LayerFiles::key(files.diff_id());
+        if (damaged || !cache.has(Shelf::Contents, &key))
             && let Ok(bytes) = files.to_bytes()
         {
             cache.put(Shelf::Contents, &key, &bytes);

@@ -105,7 +105,7 @@ impl<'a> Context<'a> {
 
     /// A file as a place.
     pub(super) fn place(&self, path: &str, node: &Node) -> Place {
-        self.layer(node.layer).at(format!("/{path}"))
+        self.layer(node.layer()).at(format!("/{path}"))
     }
 
     /// A path as it is seen from the working directory.

@@ -3,14 +3,17 @@
 //! Made by `scan`, kept by `stored`, and laid over each other by `tree`. It grows with the number of files in
 //! a layer, never with their sizes.
 
+use std::sync::Arc;
+
 use super::content::Content;
+use super::text::Text;
 use crate::domain::digest::DiffId;
 
 /// An entry of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Its path, as names joined by `/`; the root is empty.
-    pub(super) path: Box<str>,
+    pub(super) path: Text,
     pub(super) kind: Kind,
     /// The permission bits.
     pub(super) mode: u16,
@@ -22,12 +25,12 @@ pub(super) enum Kind {
     File {
         size: u64,
         /// `None` where it tells nothing, which is so for most files.
-        content: Option<Box<Content>>,
+        content: Option<Arc<Content>>,
     },
     Directory,
-    Symlink(Box<str>),
+    Symlink(Text),
     /// The path of another entry, from the root.
-    HardLink(Box<str>),
+    HardLink(Text),
     /// A device, pipe or socket.
     Special,
 }

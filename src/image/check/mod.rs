@@ -13,6 +13,7 @@ mod header;
 mod rules;
 mod scan;
 mod stored;
+mod text;
 mod tree;
 
 use std::collections::BTreeMap;

@@ -6,12 +6,14 @@
 //! <https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html>
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::content::{Content, Look};
 use super::files::{Entry, Kind, LayerFiles, normal};
 use super::header::{Header, Names};
+use super::text::Texts;
 use crate::domain::digest::{DiffId, Digest};
 
 /// The size of a header, and what contents are rounded up to.
@@ -30,6 +32,7 @@ pub struct Scan {
     block: Vec<u8>,
     names: Names,
     entries: Vec<Entry>,
+    texts: Texts,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,7 @@ impl Scan {
             block: Vec::with_capacity(BLOCK),
             names: Names::default(),
             entries: Vec::new(),
+            texts: Texts::default(),
         }
     }
 
@@ -190,8 +194,8 @@ impl Scan {
             // Before there was a type for them, directories were files whose name ends in `/`.
             b'0' | b'\0' | b'7' | b'S' if !raw.ends_with('/') => None,
             b'0' | b'\0' | b'7' | b'S' | b'5' => Some(Kind::Directory),
-            b'2' => Some(Kind::Symlink(link.into())),
-            b'1' => Some(Kind::HardLink(normal(&link).into())),
+            b'2' => Some(Kind::Symlink(self.texts.add(&link))),
+            b'1' => Some(Kind::HardLink(self.texts.add(&normal(&link)))),
             b'3' | b'4' | b'6' => Some(Kind::Special),
             // A kind that nobody knows is unpacked by nobody.
             _ => {
@@ -213,7 +217,7 @@ impl Scan {
         };
         // Links and the like have no contents, whatever their size says.
         // <https://github.com/golang/go/blob/go1.25.0/src/archive/tar/reader.go#L84>
-        self.entries.push(Entry { path: path.into(), kind, mode });
+        self.entries.push(Entry { path: self.texts.add(&path), kind, mode });
         self.state = State::Header;
     }
 
@@ -237,8 +241,9 @@ impl Scan {
         if let State::File(pending) = std::mem::replace(&mut self.state, State::Header) {
             let Pending { path, mode, size, padding, look, .. } = *pending;
             let content = look.map_or(Content::UNSEEN, Look::end);
-            let content = (content != Content::NOTHING).then(|| Box::new(content));
-            self.entries.push(Entry { path: path.into(), kind: Kind::File { size, content }, mode });
+            let content = (content != Content::NOTHING).then(|| Arc::new(content));
+            let path = self.texts.add(&path);
+            self.entries.push(Entry { path, kind: Kind::File { size, content }, mode });
             self.skip(padding);
         }
     }

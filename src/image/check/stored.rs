@@ -3,25 +3,27 @@
 //! The pipeline keeps them by diff ID, so that a layer that is in a registry can be checked
 //! without being downloaded again.
 
-use std::io::{self, Read as _};
+use std::io;
+use std::sync::Arc;
 
 use super::content::{Content, Format};
 use super::files::{Entry, Kind, LayerFiles};
+use super::text::{Text, Texts};
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::platform::Architecture;
 use crate::image::elf::Machine;
+use crate::image::packed::{pack, unpack};
 
 /// Changes whenever what is kept means something else; older ones count as absent then.
-const VERSION: &[u8] = b"lambdactl layer 1\n";
-
-/// Nothing larger is unpacked: some hundred bytes for each of a million files.
-const LARGEST: u64 = 256 << 20;
-
-/// Layers are read again and again, and written once.
-const LEVEL: i32 = 3;
+const VERSION: &[u8] = b"lambdactl layer 2\n";
 
 impl LayerFiles {
-    /// The bytes to keep.
+    /// The name under which what is in a layer is kept: other versions keep theirs elsewhere.
+    pub fn key(diff_id: DiffId) -> Digest {
+        Digest::of(&[VERSION, diff_id.0.to_string().as_bytes()].concat())
+    }
+
+    /// The bytes to keep: first what entries are, then all their texts in one piece, each packed.
     ///
     /// # Errors
     /// Where memory for the compression cannot be had.
@@ -30,33 +32,47 @@ impl LayerFiles {
         text(&mut plain, &self.diff_id.0.hex());
         number(&mut plain, self.size);
         number(&mut plain, self.entries.len() as u64);
-        for entry in &self.entries {
-            text(&mut plain, &entry.path);
-            number(&mut plain, u64::from(entry.mode));
-            kind(&mut plain, &entry.kind);
+        let mut texts = String::new();
+        for Entry { path, kind, mode } in &self.entries {
+            number(&mut plain, path.len() as u64);
+            texts.push_str(path);
+            number(&mut plain, u64::from(*mode));
+            self::kind(&mut plain, kind);
+            if let Kind::Symlink(target) | Kind::HardLink(target) = kind {
+                number(&mut plain, target.len() as u64);
+                texts.push_str(target);
+            }
         }
-        let digest = Digest::of(&plain).hex();
-        plain.extend_from_slice(digest.as_bytes());
-        zstd::stream::encode_all(plain.as_slice(), LEVEL)
+        let entries = pack(&plain)?;
+        let mut bytes = Vec::new();
+        number(&mut bytes, entries.len() as u64);
+        Ok([bytes, entries, pack(texts.as_bytes())?].concat())
     }
 
     /// Reads them; `None` where they are damaged, or of another version.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut plain = Vec::new();
-        zstd::stream::read::Decoder::new(bytes).ok()?.take(LARGEST).read_to_end(&mut plain).ok()?;
-        let (content, digest) = plain.split_at_checked(plain.len().checked_sub(64)?)?;
-        if Digest::of(content).hex().as_bytes() != digest {
-            return None;
-        }
-        let mut reader = Reader(content.strip_prefix(VERSION)?);
+        let mut parts = Reader(bytes);
+        let length = usize::try_from(parts.number()?).ok()?;
+        let (entries, texts) = parts.0.split_at_checked(length)?;
+        let texts = String::from_utf8(unpack(texts)?).ok()?;
+        let (end, texts) = (texts.len(), Texts::from(texts));
+        let plain = unpack(entries)?;
+        let mut reader = Reader(plain.strip_prefix(VERSION)?);
         let diff_id = DiffId(Digest::from_hex(reader.text()?).ok()?);
         let (size, count) = (reader.number()?, reader.number()?);
+        let mut at = 0;
+        let mut next = |length: u64| {
+            let length = usize::try_from(length).ok()?;
+            let text = texts.part(at, length)?;
+            at += length;
+            Some(text)
+        };
         // No entry has fewer bytes.
         let mut entries = Vec::with_capacity(usize::try_from(count).ok()?.min(reader.0.len() / 3));
         for _ in 0..count {
-            entries.push(reader.entry()?);
+            entries.push(reader.entry(&mut next)?);
         }
-        reader.0.is_empty().then_some(Self { diff_id, size, entries })
+        (reader.0.is_empty() && at == end).then_some(Self { diff_id, size, entries })
     }
 }
 
@@ -78,14 +94,8 @@ fn kind(to: &mut Vec<u8>, kind: &Kind) {
     match kind {
         Kind::Directory => to.push(b'd'),
         Kind::Special => to.push(b's'),
-        Kind::Symlink(target) => {
-            to.push(b'l');
-            text(to, target);
-        }
-        Kind::HardLink(target) => {
-            to.push(b'h');
-            text(to, target);
-        }
+        Kind::Symlink(_) => to.push(b'l'),
+        Kind::HardLink(_) => to.push(b'h'),
         Kind::File { size, content: None } => {
             to.push(b'f');
             number(to, *size);
@@ -152,16 +162,17 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(text).ok()
     }
 
-    fn entry(&mut self) -> Option<Entry> {
-        let path = self.text()?.into();
+    /// Reads an entry whose texts come from `next`.
+    fn entry(&mut self, mut next: impl FnMut(u64) -> Option<Text>) -> Option<Entry> {
+        let path = next(self.number()?)?;
         let mode = u16::try_from(self.number()?).ok()?;
         let kind = match self.byte()? {
             b'd' => Kind::Directory,
             b's' => Kind::Special,
-            b'l' => Kind::Symlink(self.text()?.into()),
-            b'h' => Kind::HardLink(self.text()?.into()),
+            b'l' => Kind::Symlink(next(self.number()?)?),
+            b'h' => Kind::HardLink(next(self.number()?)?),
             b'f' => Kind::File { size: self.number()?, content: None },
-            b'c' => Kind::File { size: self.number()?, content: Some(Box::new(self.content()?)) },
+            b'c' => Kind::File { size: self.number()?, content: Some(Arc::new(self.content()?)) },
             _ => return None,
         };
         Some(Entry { path, kind, mode })
@@ -197,7 +208,7 @@ mod tests {
 
     fn files() -> LayerFiles {
         let content = |format: Format| {
-            Some(Box::new(Content { format, speaks_to_lambda: true, aws_entry_point: false, packed: true }))
+            Some(Arc::new(Content { format, speaks_to_lambda: true, aws_entry_point: false, packed: true }))
         };
         let elf = |machine: Machine, loader: Option<&str>| Format::Elf {
             machine,
@@ -232,17 +243,30 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_noticed() {
+    fn what_is_no_list_of_this_form_is_refused() {
         let bytes = files().to_bytes().unwrap();
-        for position in (0..bytes.len()).step_by(3) {
-            let mut damaged = bytes.clone();
-            damaged[position] ^= 0x10;
-            // A flag of the frame may change without changing what is in it.
-            assert!(LayerFiles::from_bytes(&damaged).is_none_or(|read| read == files()), "at {position}");
+        let mut reader = Reader(&bytes);
+        let length = reader.number().unwrap() as usize;
+        let (entries, texts) = reader.0.split_at(length);
+        let (entries, texts) = (unpack(entries).unwrap(), unpack(texts).unwrap());
+        let read = |entries: &[u8], texts: &[u8]| {
+            let (entries, texts) = (pack(entries).unwrap(), pack(texts).unwrap());
+            let mut bytes = Vec::new();
+            number(&mut bytes, entries.len() as u64);
+            LayerFiles::from_bytes(&[bytes, entries, texts].concat())
+        };
+        assert_eq!(read(&entries, &texts), Some(files()));
+        for length in 0..entries.len() {
+            assert_eq!(read(&entries[..length], &texts), None, "{length}");
         }
-        for length in [0, 10, bytes.len() / 2, bytes.len() - 1] {
-            assert!(LayerFiles::from_bytes(&bytes[..length]).is_none_or(|read| read == files()), "{length}");
+        for length in 0..texts.len() {
+            assert_eq!(read(&entries, &texts[..length]), None, "{length}");
         }
-        assert!(LayerFiles::from_bytes(b"rubbish").is_none());
+        assert_eq!(read(&[&entries[..], b"x"].concat(), &texts), None);
+        assert_eq!(read(&entries, &[&texts[..], b"x"].concat()), None);
+        for length in 0..bytes.len() {
+            assert_eq!(LayerFiles::from_bytes(&bytes[..length]), None, "{length}");
+        }
+        assert_eq!(LayerFiles::from_bytes(b"rubbish"), None);
     }
 }

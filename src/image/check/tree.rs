@@ -4,12 +4,14 @@
 //! Layers that were not read leave holes. What could be in a hole is [`Lookup::Unknown`], so that
 //! no rule takes it for missing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, btree_map};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::content::Content;
 use super::files::{Entry, Kind, LayerFiles, normal};
+use super::text::Text;
 
 /// What marks a deleted file, and a directory whose earlier contents are gone.
 /// <https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts>
@@ -33,19 +35,28 @@ pub(super) struct Node {
     pub(super) kind: NodeKind,
     /// The permission bits; `None` for a directory without an entry of its own.
     pub(super) mode: Option<u16>,
-    /// The layer it is from, the lowest being 0.
-    pub(super) layer: usize,
+    /// See [`Node::layer`]; short, because there are as many as files.
+    layer: u32,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum NodeKind {
     File { size: u64, content: Option<Arc<Content>> },
     Directory,
-    Symlink(Box<str>),
+    Symlink(Text),
     Special,
 }
 
 impl Node {
+    fn new(kind: NodeKind, mode: Option<u16>, layer: usize) -> Self {
+        Self { kind, mode, layer: layer as u32 }
+    }
+
+    /// The layer it is from, the lowest being 0.
+    pub(super) fn layer(&self) -> usize {
+        self.layer as usize
+    }
+
     pub(super) fn is_directory(&self) -> bool {
         matches!(self.kind, NodeKind::Directory)
     }
@@ -97,14 +108,16 @@ pub(super) struct Found<'a> {
     pub(super) passed: Vec<String>,
 }
 
-/// The directories of a layer's entries, and where they really are: entries of one directory do not
-/// always come together.
-type Parents<'a> = HashMap<&'a str, String>;
+/// The directories of a layer's entries, and where they really are if that is elsewhere: entries of
+/// one directory do not always come together.
+type Parents = HashMap<Text, Option<String>>;
 
 /// The files of an image.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    nodes: BTreeMap<Box<str>, Node>,
+    nodes: BTreeMap<Text, Node>,
+    /// Of the layer that is being laid.
+    parents: Parents,
     /// The layers that were read, by their number.
     read: Vec<bool>,
     pub(super) missing_parents: Vec<Fault>,
@@ -137,6 +150,7 @@ impl Tree {
         self.read.iter().all(|read| *read)
     }
 
+    #[expect(clippy::mutable_key_type, reason = "texts are complete before a layer can be laid")]
     fn lay(&mut self, number: usize, layer: &LayerFiles) {
         // Where it applies is decided by what was there before this layer, wherever it stands.
         for entry in &layer.entries {
@@ -149,7 +163,7 @@ impl Tree {
                 self.remove(&path, number);
             }
         }
-        let mut parents = Parents::default();
+        let mut parents = std::mem::take(&mut self.parents);
         for entry in &layer.entries {
             let (parent, name) = split(&entry.path);
             if name.starts_with(WHITEOUT) || name.is_empty() || entry.path.starts_with(AUFS) {
@@ -158,13 +172,20 @@ impl Tree {
             if !parents.contains_key(parent) {
                 let real = self.real(parent);
                 self.ensure(&real, entry, number);
-                parents.insert(parent, real);
+                let elsewhere = (real != parent).then(|| real.into_owned());
+                parents.insert(entry.path.up_to(parent.len()), elsewhere);
             }
-            let path = join(&parents[parent], name);
+            let path = match &parents[parent] {
+                Some(real) => join(real, name).into(),
+                None => entry.path.clone(),
+            };
             if self.put(path, entry, number) {
                 parents.clear();
             }
         }
+        // Its room is used again.
+        parents.clear();
+        self.parents = parents;
     }
 
     /// Makes sure that the directory of an entry is there, and remembers where it was not.
@@ -181,20 +202,18 @@ impl Tree {
         for name in parent.split('/') {
             directory = join(&directory, name);
             if !self.nodes.get(directory.as_str()).is_some_and(Node::is_directory) {
-                let node = Node { kind: NodeKind::Directory, mode: None, layer: number };
-                self.nodes.insert(directory.clone().into(), node);
+                let node = Node::new(NodeKind::Directory, None, number);
+                self.nodes.insert(directory.as_str().into(), node);
             }
         }
     }
 
     /// Puts an entry to its real path. Returns whether something went through which other paths
     /// may lead.
-    fn put(&mut self, path: String, entry: &Entry, number: usize) -> bool {
+    fn put(&mut self, path: Text, entry: &Entry, number: usize) -> bool {
         let mut mode = entry.mode;
         let kind = match &entry.kind {
-            Kind::File { size, content } => {
-                NodeKind::File { size: *size, content: content.as_deref().map(|it| Arc::new(it.clone())) }
-            }
+            Kind::File { size, content } => NodeKind::File { size: *size, content: content.clone() },
             Kind::Directory => NodeKind::Directory,
             Kind::Symlink(target) => NodeKind::Symlink(target.clone()),
             Kind::Special => NodeKind::Special,
@@ -223,9 +242,9 @@ impl Tree {
                 }
             }
         };
-        let node = Node { kind, mode: Some(mode), layer: number };
+        let node = Node::new(kind, Some(mode), number);
         let is_directory = node.is_directory();
-        let mut occupied = match self.nodes.entry(path.into()) {
+        let mut occupied = match self.nodes.entry(path) {
             btree_map::Entry::Vacant(vacant) => {
                 vacant.insert(node);
                 return false;
@@ -254,7 +273,7 @@ impl Tree {
     }
 
     fn remove_below(&mut self, path: &str, by: usize) {
-        let gone: Vec<Box<str>> = self.below(path).map(|(path, _)| path.into()).collect();
+        let gone: Vec<Text> = self.range(path).map(|(path, _)| path.clone()).collect();
         for path in gone {
             if let Some(node) = self.nodes.remove(&path) {
                 self.lose(&path, &node, by);
@@ -264,8 +283,8 @@ impl Tree {
 
     fn lose(&mut self, path: &str, node: &Node, by: usize) {
         let size = node.size();
-        if node.layer < by && size > 0 {
-            let lost = &mut self.lost[node.layer];
+        if node.layer() < by && size > 0 {
+            let lost = &mut self.lost[node.layer()];
             lost.bytes += size;
             if lost.largest.as_ref().is_none_or(|(largest, _)| *largest < size) {
                 lost.largest = Some((size, format!("/{path}")));
@@ -275,6 +294,10 @@ impl Tree {
 
     /// Everything below a directory; everything, where it is the root.
     pub(super) fn below(&self, path: &str) -> impl Iterator<Item = (&str, &Node)> {
+        self.range(path).map(|(path, node)| (&**path, node))
+    }
+
+    fn range(&self, path: &str) -> impl Iterator<Item = (&Text, &Node)> {
         let (from, to) = if path.is_empty() {
             (Bound::Unbounded, Bound::Unbounded)
         } else {
@@ -282,7 +305,7 @@ impl Tree {
             (Bound::Excluded(format!("{path}/")), Bound::Excluded(format!("{path}0")))
         };
         let range = (from.as_ref().map(String::as_str), to.as_ref().map(String::as_str));
-        self.nodes.range::<str, _>(range).map(|(path, node)| (&**path, node))
+        self.nodes.range::<str, _>(range)
     }
 
     /// All files and directories.
@@ -292,16 +315,16 @@ impl Tree {
 
     /// Whether no layer that was not read can hide or replace what a layer has.
     pub(super) fn is_final(&self, node: &Node) -> bool {
-        self.read[node.layer..].iter().all(|read| *read)
+        self.read[node.layer()..].iter().all(|read| *read)
     }
 
     /// The path of a directory after all links in it, whether or not it exists.
-    fn real(&self, path: &str) -> String {
+    fn real<'a>(&self, path: &'a str) -> Cow<'a, str> {
         // What is here is here by its real path.
         if self.nodes.get(path).is_some_and(Node::is_directory) {
-            return path.to_owned();
+            return Cow::Borrowed(path);
         }
-        self.follow(path, true).unwrap_or_else(|| path.to_owned())
+        self.follow(path, true).map_or(Cow::Borrowed(path), Cow::Owned)
     }
 
     /// Follows the links in a path, the last name included where `last` is set. `None` where links

@@ -1,6 +1,7 @@
 //! The check inside `deploy`, `plan`, `push` and `build`: an image that cannot work is refused
 //! before anything is written, and one that is fine costs nothing.
 
+use lambdactl::domain::digest::Digest;
 use serde_json::{Value, json};
 
 use super::images::{Family, Image, Layer, on_debian, on_scratch, program};
@@ -123,6 +124,22 @@ fn an_image_in_a_registry_is_not_downloaded_to_be_checked() {
     let mark = world.cloud.log().len();
     world.sandbox.json(6, ["check", "--local", "--image", uri]);
     world.sandbox.json(6, plan);
+    assert!(!is_read(mark), "{:#?}", world.cloud.log());
+    // What another version of the tool remembers is read anew, once.
+    let cache = world.sandbox.path().join("home/.cache/lambdactl");
+    let check_again = || {
+        std::fs::remove_dir_all(cache.join("checks")).unwrap();
+        world.sandbox.json(6, ["check", "--local", "--image", uri]);
+    };
+    for file in std::fs::read_dir(cache.join("contents")).unwrap() {
+        let other = "another form";
+        let kept = format!("{}{other}", Digest::of(other.as_bytes()).hex());
+        std::fs::write(file.unwrap().path(), kept).unwrap();
+    }
+    check_again();
+    assert!(is_read(mark), "it cannot know what is in the layers");
+    let mark = world.cloud.log().len();
+    check_again();
     assert!(!is_read(mark), "{:#?}", world.cloud.log());
 }
 
