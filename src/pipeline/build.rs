@@ -35,7 +35,7 @@ pub(super) async fn image(
     knowing: impl Future<Output = KnownImages> + Send,
 ) -> Result<Image, PipelineError> {
     let command = spec.build_command.as_deref();
-    image_after(command, cloud, spec, architecture, knowing, None).await
+    image_after(command, cloud, spec, architecture, Box::pin(knowing), None).await
 }
 
 /// Makes the image and holds it against the rules, while it is asked whether the base and what was
@@ -51,6 +51,8 @@ pub(super) async fn checked_image(
 ) -> Result<Image, PipelineError> {
     let guesses = Guesses::default();
     let known = OnceLock::new();
+    // On the heap: whoever waits for it has it in itself, one within the other.
+    let knowing = Box::pin(knowing);
     let guessing = async {
         let found = knowing.await;
         // It is made once.

@@ -9,7 +9,7 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -20,6 +20,8 @@ use crate::domain::reference::RepositoryUri;
 const LATELY: usize = 4;
 /// How many documents are kept; half of them go when there are more.
 const DOCUMENTS: usize = 1000;
+/// How exactly it is known when something was used last.
+const RECENTLY: Duration = Duration::from_secs(60 * 60);
 /// Nothing larger is kept: manifests have some 10 KB, what is in a large layer some MB.
 const LARGEST: u64 = 16 << 20;
 
@@ -76,9 +78,13 @@ impl Cache {
 
     /// What was kept under a key; damaged entries count as absent.
     pub(super) fn get(&self, shelf: Shelf, key: &Digest) -> Option<Vec<u8>> {
-        let bytes = read(&self.shelf(shelf).join(key.hex()))?;
+        let mut bytes = read(&self.shelf(shelf).join(key.hex()))?;
         let (digest, content) = bytes.split_at_checked(64)?;
-        (Digest::of(content).hex().as_bytes() == digest).then(|| content.to_vec())
+        let is_whole = Digest::of(content).hex().as_bytes() == digest;
+        is_whole.then(|| {
+            bytes.drain(..64);
+            bytes
+        })
     }
 
     /// Whether something is kept under a key.
@@ -169,7 +175,16 @@ fn tidy(directory: &Path, most: usize) -> io::Result<()> {
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
-    (fs::metadata(path).ok()?.len() <= LARGEST).then(|| fs::read(path).ok())?
+    let told = fs::metadata(path).ok()?;
+    if told.len() > LARGEST {
+        return None;
+    }
+    let bytes = fs::read(path).ok()?;
+    if told.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > RECENTLY)) {
+        // What is used goes last; where that cannot be noted, it is only learned again one day.
+        let _ = fs::File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+    }
+    Some(bytes)
 }
 
 /// Writes a file that others see whole or not at all, and that only its owner can read: a
@@ -233,6 +248,24 @@ mod tests {
         cache.remember(&uri("a"), Digest::of(b"x"));
         assert_eq!(cache.document(&Digest::of(b"document")), None);
         assert!(cache.lately(&uri("a")).is_empty());
+    }
+
+    #[test]
+    fn what_is_used_is_not_what_goes_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path().to_owned());
+        let keys: Vec<Digest> =
+            (0..=Shelf::Contents.most() as u32).map(|number| Digest::of(&number.to_le_bytes())).collect();
+        for key in &keys {
+            cache.put(Shelf::Contents, key, b"what is in a layer");
+            let file = fs::File::open(cache.shelf(Shelf::Contents).join(key.hex())).unwrap();
+            file.set_modified(SystemTime::now() - 48 * RECENTLY).unwrap();
+            assert!(*key != keys[3] || cache.get(Shelf::Contents, key).is_some());
+        }
+        cache.put(Shelf::Contents, &Digest::of(b"another"), b"");
+        assert!(cache.has(Shelf::Contents, &keys[3]));
+        let left = keys.iter().filter(|key| cache.has(Shelf::Contents, key)).count();
+        assert!(left < keys.len() / 2 + 2, "{left}");
     }
 
     #[test]
