@@ -134,7 +134,10 @@ async fn look_up(
     let manifest_bytes = match cached(&digest) {
         Some(bytes) => bytes,
         None => match client.manifest(name, &digest.to_string()).await? {
-            Some(manifest) => manifest.bytes,
+            Some(manifest) => {
+                keep(&manifest.bytes);
+                manifest.bytes
+            }
             None => return Ok(None),
         },
     };
@@ -142,10 +145,12 @@ async fn look_up(
     let config_bytes = match cached(&manifest.config.digest) {
         Some(bytes) => bytes,
         None if manifest.config.size > LARGEST_CONFIG => return Ok(None),
-        None => read(client, repository, &manifest.config).await?,
+        None => {
+            let bytes = read(client, repository, &manifest.config).await?;
+            keep(&bytes);
+            bytes
+        }
     };
-    keep(&manifest_bytes);
-    keep(&config_bytes);
     let media_type = manifest.media_type.unwrap_or(match manifest.config.media_type {
         MediaType::DockerConfig => MediaType::DockerManifest,
         _ => MediaType::OciManifest,

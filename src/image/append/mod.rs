@@ -138,15 +138,21 @@ pub async fn build(
     let mut starts = Starts::default();
     let finished = async {
         let gathering = starts.gather(&plan, &stages, &text, request, images, reporter);
-        let context = async {
-            Ok(match plan.takes_from_context(&stages) {
+        let walking = async {
+            match plan.takes_from_context(&stages) {
                 true => context(request).await,
                 false => Ok(Tree::empty()),
-            })
+            }
         };
-        // What is wrong with the context counts only where no builder has to look at it.
-        let ((), context) = tokio::try_join!(gathering, context)?;
-        let context = context?;
+        let context = if plan.needs_engine() {
+            // That takes a while, in which somebody may go on working.
+            gathering.await?;
+            walking.await?
+        } else {
+            // What is wrong with the context counts only where no builder has to look at it.
+            let ((), context) = tokio::try_join!(gathering, async { Ok(walking.await) })?;
+            context?
+        };
         let starts = starts.started.clone();
         let work = Work { stages, plan, around, starts, context, architecture: request.architecture };
         let mut finished = blocking(move |_stop| Ok(work.finish(target))).await??;
