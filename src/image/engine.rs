@@ -90,18 +90,25 @@ pub async fn read_found(
         }
     };
     let directories = engine.directories(&found);
-    let sizes = async {
-        match &directories {
-            Ok(directories) => directories.sizes().ok(),
-            Err(_) => engine.layer_sizes(&found).await,
-        }
+    let engines = async {
+        Ok(match &directories {
+            // That is seen at once, when it is needed.
+            Ok(_) => None,
+            Err(_) => Some(tokio::join!(engine.store(&found), engine.layer_sizes(&found))),
+        })
     };
-    let engines = async { Ok(tokio::join!(engine.store(&found), sizes)) };
-    let (layers, (store, sizes)) = match tokio::try_join!(elsewhere, engines) {
+    let (layers, told) = match tokio::try_join!(elsewhere, engines) {
         Ok(all) => all,
         Err(image) => {
             reporter.report(is_there(name));
             return Ok(image);
+        }
+    };
+    let (store, sizes) = match (told, &directories) {
+        (Some(told), _) => told,
+        (None, directories) => {
+            let sizes = directories.as_ref().ok().and_then(|directories| directories.sizes().ok());
+            (engine.store(&found).await, sizes)
         }
     };
     // With containerd it speaks of one machine's image, and may have others.
@@ -387,4 +394,42 @@ fn plan(found: &EngineImage, known: &KnownLayers, sizes: Option<&[u64]>) -> Tran
         }
     });
     TransferPlan { layers: layers.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::stream;
+
+    use super::*;
+    use crate::event::Reporter;
+
+    #[derive(Debug, Default)]
+    struct Counts(Mutex<Vec<(u64, Option<u64>)>>);
+
+    impl Reporter for Counts {
+        fn report(&self, event: Event) {
+            let Event::ImageProgress { activity: "exporting", bytes, total } = event else {
+                panic!("{event:?}")
+            };
+            self.0.lock().unwrap().push((bytes, total));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_by_twice_is_counted_once() {
+        let counts = Arc::new(Counts::default());
+        let reporter: SharedReporter = counts.clone();
+        let total = Some(5 * REPORT_EVERY);
+        let exported = Exported { total, reported: Arc::default(), reporter };
+        for halves in [6, 12] {
+            let chunk = Bytes::from(vec![0; REPORT_EVERY as usize / 2]);
+            let archive = stream::iter((0..halves).map(|_| Ok(chunk.clone())));
+            assert_eq!(exported.count(archive).count().await, halves);
+        }
+        // The second archive has more than the image's files.
+        let expected = [1, 2, 3, 4, 5, 5].map(|times| (times * REPORT_EVERY, total));
+        assert_eq!(*counts.0.lock().unwrap(), expected);
+    }
 }

@@ -35,9 +35,10 @@ struct Inner {
     session: Session,
     ecr: EcrClient,
     lambda: LambdaClient,
-    iam: IamClient,
-    logs: LogsClient,
-    sts: StsClient,
+    // Few commands need all of them.
+    iam: OnceLock<IamClient>,
+    logs: OnceLock<LogsClient>,
+    sts: OnceLock<StsClient>,
     reporter: SharedReporter,
     registries: Mutex<BTreeMap<RegistryHost, RegistryClient>>,
     shared: Shared,
@@ -85,9 +86,9 @@ impl Cloud {
         let inner = Inner {
             ecr: EcrClient::new(&session, None),
             lambda,
-            iam: IamClient::new(&session),
-            logs: LogsClient::new(&session),
-            sts: StsClient::new(&session),
+            iam: OnceLock::new(),
+            logs: OnceLock::new(),
+            sts: OnceLock::new(),
             session,
             reporter,
             registries: Mutex::default(),
@@ -145,15 +146,15 @@ impl Cloud {
     }
 
     pub(super) fn iam(&self) -> &IamClient {
-        &self.inner.iam
+        self.inner.iam.get_or_init(|| IamClient::new(self.session()))
     }
 
     pub(super) fn logs(&self) -> &LogsClient {
-        &self.inner.logs
+        self.inner.logs.get_or_init(|| LogsClient::new(self.session()))
     }
 
     pub(super) fn sts(&self) -> &StsClient {
-        &self.inner.sts
+        self.inner.sts.get_or_init(|| StsClient::new(self.session()))
     }
 
     pub(super) fn engine(&self) -> &EngineLocation {

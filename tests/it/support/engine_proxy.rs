@@ -5,9 +5,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// What becomes of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
     /// The engine answers it.
     Pass,
@@ -15,6 +16,8 @@ pub enum Treatment {
     Refuse,
     /// Nobody ever answers it.
     Hold,
+    /// The engine answers it, a second later: as one that is slow.
+    Late,
 }
 
 /// A socket that leads to an engine, once for each request.
@@ -66,7 +69,8 @@ fn serve(mut client: UnixStream, engine: &PathBuf, treat: &dyn Fn(&str) -> Treat
         head.push(byte[0]);
     }
     let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
-    match treat(&line) {
+    let treatment = treat(&line);
+    match treatment {
         Treatment::Hold => return Some(client),
         Treatment::Refuse => {
             let body = r#"{"message":"not for you"}"#;
@@ -78,7 +82,10 @@ fn serve(mut client: UnixStream, engine: &PathBuf, treat: &dyn Fn(&str) -> Treat
             client.write_all(answer.as_bytes()).ok()?;
             let _ = std::io::copy(&mut client, &mut std::io::sink());
         }
-        Treatment::Pass => {
+        Treatment::Pass | Treatment::Late => {
+            if treatment == Treatment::Late {
+                thread::sleep(Duration::from_secs(1));
+            }
             let mut engine = UnixStream::connect(engine).ok()?;
             // One request a connection, so that each is seen.
             if !String::from_utf8_lossy(&head).to_ascii_lowercase().contains("\r\nupgrade:") {
