@@ -114,7 +114,8 @@ impl Listing {
             return None;
         }
         let mut starts = vec![VERSION.len() as u32];
-        let ends = text.bytes().enumerate().skip(VERSION.len()).filter(|(_, byte)| *byte == 0);
+        // Searched for as text, it is found many bytes at a time; the first ends the version.
+        let ends = text.match_indices('\0').skip(1);
         starts.extend(ends.skip(2).step_by(3).map(|(end, _)| end as u32 + 1));
         // The last one begins where the text ends.
         (starts.pop()? as usize == text.len()).then_some(Self { text, starts })

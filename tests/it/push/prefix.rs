@@ -29,9 +29,20 @@ fn layers(engine: &Engine, image: &str) -> Vec<String> {
     serde_json::from_str(&layers).unwrap()
 }
 
-/// A way to an engine that prepares whole images of tests slowly, and parts of them at once.
+/// A way to an engine that prepares a whole image slowly: not before it was asked for a part.
 fn slow(engine: &Engine) -> EngineProxy {
-    EngineProxy::start(&engine.host, treat_slowly)
+    let begun = AtomicBool::new(false);
+    EngineProxy::start(&engine.host, move |line| {
+        let treatment = treat_slowly(line);
+        if line.contains("/get") && treatment == Treatment::Pass {
+            begun.store(true, Ordering::SeqCst);
+        }
+        if treatment == Treatment::Late {
+            let has_begun = || begun.load(Ordering::SeqCst).then_some(());
+            wait_for("an export of lower layers", Duration::from_secs(60), has_begun);
+        }
+        treatment
+    })
 }
 
 fn treat_slowly(line: &str) -> Treatment {
