@@ -104,9 +104,9 @@ pub async fn read_found(
             return Ok(image);
         }
     };
-    let (store, sizes) = match (told, &directories) {
-        (Some(told), _) => told,
-        (None, directories) => {
+    let (store, sizes) = match told {
+        Some(told) => told,
+        None => {
             let sizes = directories.as_ref().ok().and_then(|directories| directories.sizes().ok());
             (engine.store(&found).await, sizes)
         }

@@ -117,17 +117,19 @@ impl Cache {
         lines.filter_map(|line| line.parse().ok()).take(LATELY).collect()
     }
 
-    /// Remembers that a manifest is in a repository. Two runs at once may forget one of theirs.
-    pub(super) fn remember(&self, repository: &RepositoryUri, digest: Digest) {
+    /// Remembers that a manifest is in a repository; says whether that is new. Two runs at once may
+    /// forget one of theirs.
+    pub(super) fn remember(&self, repository: &RepositoryUri, digest: Digest) -> bool {
         let mut list = self.lately(repository);
         if list.first() == Some(&digest) {
-            return;
+            return false;
         }
         list.retain(|known| *known != digest);
         list.insert(0, digest);
         list.truncate(LATELY);
         let text: String = list.iter().map(|digest| format!("{digest}\n")).collect();
         let _ = write(&self.list(repository), text.as_bytes());
+        true
     }
 
     /// Notes that something is sent to a repository.
@@ -231,7 +233,7 @@ mod tests {
         for digest in &digests {
             cache.remember(&uri("a"), *digest);
         }
-        cache.remember(&uri("a"), digests[3]);
+        assert!(cache.remember(&uri("a"), digests[3]) && !cache.remember(&uri("a"), digests[3]));
         assert_eq!(cache.lately(&uri("a")), [digests[3], digests[5], digests[4], digests[2]]);
         assert!(cache.lately(&uri("b")).is_empty());
         fs::write(cache.list(&uri("a")), b"\xff\xfe").unwrap();

@@ -89,12 +89,9 @@ pub(super) async fn remember(cloud: &Cloud, repository: &RepositoryUri, image: &
     let (repository, digest) = (repository.clone(), image.digest());
     let documents = [image.manifest_bytes.clone(), image.config_bytes.clone()];
     let writing = tokio::task::spawn_blocking(move || {
-        if cache.lately(&repository).first() == Some(&digest) {
-            // So it was known.
-            return;
+        if cache.remember(&repository, digest) {
+            documents.iter().for_each(|document| cache.keep(document));
         }
-        documents.iter().for_each(|document| cache.keep(document));
-        cache.remember(&repository, digest);
     });
     let _ = writing.await;
 }

@@ -43,8 +43,7 @@ impl From<&str> for Text {
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        let length = text.len();
-        Texts::from(text).part(0, length).unwrap_or_else(|| "".into())
+        text.as_str().into()
     }
 }
 
