@@ -25,7 +25,16 @@ pub struct Json {
     blobs: BTreeMap<Digest, Duration>,
     image: Option<Duration>,
     /// By function; the empty name stands for the only one.
-    transfers: BTreeMap<String, (Transfer, Option<Duration>)>,
+    transfers: BTreeMap<String, Told>,
+}
+
+/// A transfer, and what was told of it.
+#[derive(Debug, Default)]
+struct Told {
+    transfer: Transfer,
+    last: Option<Duration>,
+    /// Whether that all is sent was told.
+    whole: bool,
 }
 
 /// One object as a line.
@@ -77,20 +86,25 @@ impl Json {
         values.into_iter().flatten().map(|value| line(&extended(value, members.clone()))).collect()
     }
 
-    /// How far the transfer of a function's layers is, once a second at most.
+    /// How far the transfer of a function's layers is, once a second at most, and when all is sent.
     fn transfer(&mut self, function: &str, event: &Event, now: Duration) -> Option<Value> {
         if let Event::StepFinished { step: Step::Image, .. } = event {
             self.transfers.remove(function);
             return None;
         }
-        let (transfer, told) = self.transfers.entry(function.to_owned()).or_default();
+        let told = self.transfers.entry(function.to_owned()).or_default();
+        let transfer = &mut told.transfer;
         transfer.apply(event, now);
-        let is_due = told.is_none_or(|told| now.saturating_sub(told) >= PACE);
+        let is_due = told.last.is_none_or(|last| now.saturating_sub(last) >= PACE);
         let moves = matches!(event, Event::BlobProgress { .. } | Event::BlobFinished { reused: false, .. });
-        if !moves || !is_due {
+        // What was sent before the transfer was planned may have been all there was to send.
+        let may_end = matches!(event, Event::TransferStarted { .. } | Event::BlobFinished { .. });
+        let ends = may_end && !told.whole && transfer.is_whole();
+        if !(moves && is_due || ends) {
             return None;
         }
-        *told = Some(now);
+        told.last = Some(now);
+        told.whole |= ends;
         let (sent, layers) = transfer.layers();
         Some(json!({
             "reason": "transfer-progress", "sent": transfer.sent(), "total": transfer.total(),
@@ -158,5 +172,34 @@ impl Json {
             Event::Detail(_) if self.verbosity == 0 => return None,
             Event::Detail(text) => json!({ "reason": "detail", "message": text }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_progress_of_a_transfer_is_that_all_is_sent() {
+        let digest = |name: &str| Digest::of(name.as_bytes());
+        let started = |name, size| Event::BlobStarted { digest: digest(name), size, sent: 0 };
+        let finished = |name, size| Event::BlobFinished { digest: digest(name), size, reused: false };
+        let planned = |layers, bytes| Event::TransferStarted { layers, bytes: Some(bytes) };
+        // A layer may be sent before it is known what else there is.
+        for events in [
+            vec![started("a", 50), finished("a", 50), planned(1, 50)],
+            vec![started("a", 50), finished("a", 50), planned(2, 57), started("b", 7), finished("b", 7)],
+            vec![planned(2, 57), started("a", 50), started("b", 7), finished("b", 7), finished("a", 50)],
+        ] {
+            let mut json = Json::new(0);
+            let lines: String = events.iter().map(|event| json.text(event, Duration::ZERO)).collect();
+            let values = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let told: Vec<_> = values.filter(|value| value["reason"] == "transfer-progress").collect();
+            let last = told.last().unwrap();
+            assert!(
+                told.len() == 2 && last["sent"] == last["total"] && last["layers_sent"] == last["layers"],
+                "{told:#?}"
+            );
+        }
     }
 }

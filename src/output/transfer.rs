@@ -117,6 +117,11 @@ impl Transfer {
         self.blobs.values().map(|blob| blob.sent).sum()
     }
 
+    /// Whether all is sent that was to be sent, and something was.
+    pub fn is_whole(&self) -> bool {
+        self.total.is_some_and(|total| total > 0 && total == self.sent())
+    }
+
     /// Layers that were sent, and how many there are to be sent, once known.
     pub fn layers(&self) -> (usize, Option<usize>) {
         let is_sent = |(digest, blob): &(&Digest, &Blob)| blob.state == State::Sent && self.is_layer(digest);

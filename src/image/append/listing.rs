@@ -1,11 +1,9 @@
-//! The files of one layer, in a form that is small in memory and looked up in place.
+//! The files of one layer: what there is to say of each, looked up in a list that is kept.
 //!
-//! A base image may have a hundred thousand files, of which a Dockerfile touches a dozen. So a list
-//! is one text: for each entry its path, what it is, and where a link leads or what a list of
-//! accounts says, each ended by a zero byte, and sorted so that everything in a directory stands
-//! together. Called by `base`.
+//! A base image may have a hundred thousand files, of which a Dockerfile touches a dozen. So what
+//! was read from a layer is kept as `blocks`, sorted so that everything in a directory stands
+//! together, and an entry is made of it when somebody asks. Called by `base`.
 
-use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -14,11 +12,8 @@ use std::path::Path;
 use tar::{Archive, EntryType};
 
 use super::accounts;
+use super::blocks::{Blocks, Row, order};
 use super::tree::{Owner, place, text};
-use crate::image::packed::{pack, unpack};
-
-/// What a list begins with; another number is another form.
-const VERSION: &str = "layer 2\0";
 
 /// Marks what a layer takes away.
 /// <https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts>
@@ -27,11 +22,7 @@ const OPAQUE: &str = ".wh..wh..opq";
 
 /// All entries of a layer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Listing {
-    text: String,
-    /// Where the entries begin, sorted by path.
-    starts: Vec<u32>,
-}
+pub(super) struct Listing(Blocks);
 
 /// An entry of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +52,7 @@ pub(super) enum EntryKind<'a> {
 impl Listing {
     /// Reads the archive of a layer to its end.
     pub(super) fn read(archive: impl Read) -> io::Result<Self> {
-        let mut entries: Vec<(String, String)> = Vec::new();
+        let mut entries = Vec::new();
         for entry in Archive::new(archive).entries()? {
             let mut entry = entry?;
             let header = entry.header().clone();
@@ -83,47 +74,25 @@ impl Listing {
                 _ => continue,
             };
             let (mode, user, group) = (header.mode()? & 0o7777, header.uid()?, header.gid()?);
-            let rest = format!("{kind} {mode} {user} {group} {}\0{target}\0", entry.size());
-            entries.push((path, rest));
+            let what = format!("{kind} {mode} {user} {group} {}", entry.size());
+            entries.push((path, what, target));
         }
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a path in it holds a NUL character");
-        Self::of(entries).ok_or_else(damaged)
+        Self::of(entries)
     }
 
-    /// `None` where an entry cannot be told from the next.
-    fn of(mut entries: Vec<(String, String)>) -> Option<Self> {
-        entries.sort_by(|(one, _), (other, _)| order(one, other));
+    /// Of paths, what is there, and targets.
+    fn of(mut entries: Vec<(String, String, String)>) -> io::Result<Self> {
+        entries.sort_by(|(one, ..), (other, ..)| order(one, other));
         // Where an archive has a path twice, the last one counts.
         entries.reverse();
-        entries.dedup_by(|(one, _), (other, _)| one == other);
+        entries.dedup_by(|(one, ..), (other, ..)| one == other);
         entries.reverse();
-        let length = entries.iter().map(|(path, rest)| path.len() + rest.len() + 1).sum::<usize>();
-        let mut text = String::with_capacity(VERSION.len() + length);
-        text.push_str(VERSION);
-        for (path, rest) in entries {
-            text.push_str(&path);
-            text.push('\0');
-            text.push_str(&rest);
-        }
-        Self::index(text)
-    }
-
-    /// Finds where the entries begin; `None` where it is no list of this form.
-    fn index(text: String) -> Option<Self> {
-        if !text.starts_with(VERSION) || u32::try_from(text.len()).is_err() {
-            return None;
-        }
-        let mut starts = vec![VERSION.len() as u32];
-        // Searched for as text, it is found many bytes at a time; the first ends the version.
-        let ends = text.match_indices('\0').skip(1);
-        starts.extend(ends.skip(2).step_by(3).map(|(end, _)| end as u32 + 1));
-        // The last one begins where the text ends.
-        (starts.pop()? as usize == text.len()).then_some(Self { text, starts })
+        Blocks::of(entries.iter().map(|(path, what, target)| Row { path, what, target })).map(Self)
     }
 
     /// Reads a list that was remembered; `None` where there is none that is whole.
     pub(super) fn recall(file: &Path) -> Option<Self> {
-        Self::index(String::from_utf8(unpack(&fs::read(file).ok()?)?).ok()?)
+        Blocks::from_bytes(fs::read(file).ok()?).map(Self)
     }
 
     /// Remembers it.
@@ -131,31 +100,20 @@ impl Listing {
         let directory = file.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(directory)?;
         let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
-        temporary.write_all(&pack(self.text.as_bytes())?)?;
+        temporary.write_all(self.0.bytes())?;
         temporary.persist(file)?;
         Ok(())
     }
 
     /// What is at a path.
     pub(super) fn find(&self, path: &str) -> Option<Entry<'_>> {
-        self.entry(self.position(path)?)
-    }
-
-    fn position(&self, path: &str) -> Option<u32> {
-        let at = self.starts.binary_search_by(|start| order(self.path(*start), path)).ok()?;
-        self.starts.get(at).copied()
+        self.entry(self.0.find(path)?)
     }
 
     /// What is below a directory, in order.
     pub(super) fn below<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = Entry<'a>> {
-        let from = match directory {
-            "" => 0,
-            _ => self.starts.partition_point(|start| order(self.path(*start), directory).is_le()),
-        };
-        let entries = self.starts[from..].iter().filter_map(|start| self.entry(*start));
-        entries
-            .take_while(move |entry| is_below(entry.path, directory))
-            .filter(|entry| !entry.path.is_empty())
+        let below = self.0.behind(directory).take_while(move |row| is_below(row.path, directory));
+        below.filter_map(|row| self.entry(row))
     }
 
     /// Whether nothing of the layers beneath is left below a directory.
@@ -175,17 +133,14 @@ impl Listing {
         self.find(&join(parent, &format!("{WHITEOUT}{name}"))).is_some()
     }
 
-    fn path(&self, start: u32) -> &str {
-        self.text[start as usize..].split('\0').next().unwrap_or_default()
-    }
-
-    fn entry(&self, start: u32) -> Option<Entry<'_>> {
-        let Fields { path, kind, mode, owner, size, target } = self.fields(start)?;
+    fn entry<'a>(&'a self, row: Row<'a>) -> Option<Entry<'a>> {
+        let Row { path, target, .. } = row;
+        let Facts { kind, mode, owner, size } = facts(row)?;
         let kind = match kind {
             "d" => EntryKind::Directory,
             "f" => EntryKind::File { path, size, text: Some(target).filter(|text| !text.is_empty()) },
-            "h" => match self.position(target).and_then(|start| self.fields(start)) {
-                Some(Fields { path, kind: "f", size, .. }) => EntryKind::File { path, size, text: None },
+            "h" => match self.0.find(target).and_then(|row| Some((row.path, facts(row)?))) {
+                Some((path, Facts { kind: "f", size, .. })) => EntryKind::File { path, size, text: None },
                 // Of a layer below; nobody writes that.
                 _ => EntryKind::Special,
             },
@@ -194,27 +149,22 @@ impl Listing {
         };
         Some(Entry { path, kind, mode, owner })
     }
-
-    fn fields(&self, start: u32) -> Option<Fields<'_>> {
-        let mut parts = self.text[start as usize..].split('\0');
-        let (path, what, target) = (parts.next()?, parts.next()?, parts.next()?);
-        let mut what = what.split(' ');
-        let kind = what.next()?;
-        let mut number = || what.next()?.parse::<u64>().ok();
-        let (mode, user, group, size) = (number()?, number()?, number()?, number()?);
-        let mode = u32::try_from(mode).ok()?;
-        Some(Fields { path, kind, mode, owner: Owner { user, group }, size, target })
-    }
 }
 
-/// An entry as it is written.
-struct Fields<'a> {
-    path: &'a str,
+/// What is at a path, as it is written.
+struct Facts<'a> {
     kind: &'a str,
     mode: u32,
     owner: Owner,
     size: u64,
-    target: &'a str,
+}
+
+fn facts(row: Row<'_>) -> Option<Facts<'_>> {
+    let mut parts = row.what.split(' ');
+    let kind = parts.next()?;
+    let mut number = || parts.next()?.parse::<u64>().ok();
+    let (mode, user, group, size) = (number()?, number()?, number()?, number()?);
+    Some(Facts { kind, mode: u32::try_from(mode).ok()?, owner: Owner { user, group }, size })
 }
 
 impl Entry<'_> {
@@ -255,12 +205,6 @@ fn accounts_of(entry: &mut tar::Entry<'_, impl Read>, path: &str) -> io::Result<
     Ok(String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).unwrap_or_default())
 }
 
-/// Sorts a directory, and what is below it, before everything else that begins with its name.
-fn order(one: &str, other: &str) -> Ordering {
-    let key = |byte: u8| if byte == b'/' { 0 } else { byte };
-    one.bytes().map(key).cmp(other.bytes().map(key))
-}
-
 fn is_below(path: &str, directory: &str) -> bool {
     directory.is_empty() || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
@@ -282,7 +226,7 @@ pub(super) mod tests {
     /// A list of these paths: kind, mode, size, target.
     pub(in super::super) fn listing(entries: &[(&str, char, u32, u64, &str)]) -> Listing {
         let line = |(path, kind, mode, size, target): &(&str, char, u32, u64, &str)| {
-            (tidy(path), format!("{kind} {mode} 0 7 {size}\0{target}\0"))
+            (tidy(path), format!("{kind} {mode} 0 7 {size}"), (*target).to_owned())
         };
         Listing::of(entries.iter().map(line).collect()).unwrap()
     }
@@ -338,8 +282,7 @@ pub(super) mod tests {
         bytes[last] ^= 1;
         fs::write(&file, &bytes).unwrap();
         assert_eq!(Listing::recall(&file), None);
-        let other = pack(b"[{\"p\":\"a\"}]").unwrap();
-        fs::write(&file, other).unwrap();
+        fs::write(&file, b"[{\"p\":\"a\"}]").unwrap();
         assert_eq!(Listing::recall(&file), None);
     }
 
@@ -347,6 +290,6 @@ pub(super) mod tests {
     fn an_empty_layer_has_an_empty_list() {
         let list = listing(&[]);
         assert_eq!((paths(list.below("")), list.find("a")), (Vec::new(), None));
-        assert_eq!(Listing::index(list.text.clone()), Some(list));
+        assert_eq!(Blocks::from_bytes(list.0.bytes().to_vec()).map(Listing), Some(list));
     }
 }

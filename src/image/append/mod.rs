@@ -8,6 +8,7 @@
 mod accounts;
 mod archive;
 mod base;
+mod blocks;
 mod config;
 mod content;
 mod copy;

@@ -217,15 +217,14 @@ impl Environment {
 
     /// Waits for the answer, the end of the process or the end of the time. In the last case the
     /// process is gone when this returns.
-    async fn outcome(&self, event: &Event, answer: oneshot::Receiver<Answer>, left: Duration) -> Outcome {
+    async fn outcome(&self, event: &Event, mut answer: oneshot::Receiver<Answer>, left: Duration) -> Outcome {
         tokio::select! {
             biased;
-            Ok(answer) = answer => match answer {
-                Answer::Response(bytes) => Outcome::Answered(bytes),
-                Answer::Error(error) => Outcome::Fault(words::reported(&error.error_type, error.document)),
-                Answer::TooLarge(limit) => Outcome::Fault(words::too_large(limit)),
+            Ok(answer) = &mut answer => Outcome::of(answer),
+            ended = self.process.ended() => match self.endpoint.left(answer).await {
+                Some(answer) => Outcome::of(answer),
+                None => Outcome::Over(words::ended(&event.request_id, &ended.exit)),
             },
-            ended = self.process.ended() => Outcome::Over(words::ended(&event.request_id, &ended.exit)),
             () = tokio::time::sleep(left) => {
                 self.farewell("timeout");
                 self.process.kill().await;
@@ -308,6 +307,12 @@ enum Outcome {
     Fault(Fault),
     /// The environment does not.
     Over(Fault),
+}
+
+impl Outcome {
+    fn of(answer: Answer) -> Self {
+        words::answered(answer).map_or_else(Self::Fault, Self::Answered)
+    }
 }
 
 fn invocation(event: &Event, left: Duration) -> Invocation {

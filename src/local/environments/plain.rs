@@ -14,7 +14,7 @@ use super::{InvokeError, Invoked};
 use crate::domain::arn::Arn;
 use crate::local::call::ACCOUNT;
 use crate::local::runner::{Exit, OutputSink, process};
-use crate::local::runtime_api::{Answer, Endpoint, Identity, Invocation};
+use crate::local::runtime_api::{Endpoint, Identity, Invocation};
 
 /// What to run, and with what.
 #[derive(Clone, Debug)]
@@ -121,15 +121,14 @@ async fn answer(
         payload: command.payload.clone(),
         pieces: None,
     });
-    let answer = answer.await;
+    let mut answer = answer.await;
     tokio::select! {
         biased;
-        Ok(answer) = answer => match answer {
-            Answer::Response(bytes) => Ok(bytes),
-            Answer::Error(error) => Err(words::reported(&error.error_type, error.document)),
-            Answer::TooLarge(limit) => Err(words::too_large(limit)),
+        Ok(answer) = &mut answer => words::answered(answer),
+        ended = process.ended() => match endpoint.left(answer).await {
+            Some(answer) => words::answered(answer),
+            None => Err(words::ended(request_id, &ended.exit)),
         },
-        ended = process.ended() => Err(words::ended(request_id, &ended.exit)),
         () = tokio::time::sleep(command.timeout) => Err(words::timed_out(request_id, command.timeout, &now())),
     }
 }

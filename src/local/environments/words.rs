@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::local::runner::Exit;
+use crate::local::runtime_api::Answer;
 
 /// What Lambda calls the end of a process that used too much memory.
 pub(super) const OUT_OF_MEMORY: &str = "Runtime.OutOfMemory";
@@ -25,6 +26,15 @@ pub(super) struct Fault {
 
 fn document(error_type: &str, message: &str) -> Bytes {
     json!({"errorType": error_type, "errorMessage": message}).to_string().into()
+}
+
+/// What a caller gets of an answer.
+pub(super) fn answered(answer: Answer) -> Result<Bytes, Fault> {
+    match answer {
+        Answer::Response(bytes) => Ok(bytes),
+        Answer::Error(error) => Err(reported(&error.error_type, error.document)),
+        Answer::TooLarge(limit) => Err(too_large(limit)),
+    }
 }
 
 /// The function took too long.
@@ -83,7 +93,7 @@ fn extension_ended(request_id: &str, extension: &str, exit: &Exit) -> Fault {
 }
 
 /// The answer was larger than Lambda hands on.
-pub(super) fn too_large(limit: usize) -> Fault {
+fn too_large(limit: usize) -> Fault {
     let message = format!("Response payload size exceeded maximum allowed payload size ({limit} bytes).");
     Fault {
         status: "error",

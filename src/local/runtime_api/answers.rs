@@ -22,14 +22,22 @@ const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
-/// Takes the answer to an event. A streamed one is handed on piece by piece where its caller
-/// wants that, and collected where not.
+/// Takes the answer to an event, also where the process ends while it is read, and its connection
+/// with it.
 pub(super) async fn response(
     State(session): State<Arc<Session>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let reading = session.reading.clone();
+    let read = reading.spawn(async move { taken(&session, id, headers, body).await });
+    read.await.unwrap_or_else(|_| broken_off())
+}
+
+/// A streamed answer is handed on piece by piece where its caller wants that, and collected where
+/// not.
+async fn taken(session: &Session, id: String, headers: HeaderMap, body: Body) -> Response {
     if !session.awaits(&id) {
         return unknown_request();
     }
@@ -37,7 +45,7 @@ pub(super) async fn response(
     let is_streamed = text(RESPONSE_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("streaming"));
     if let Some(pieces) = is_streamed.then(|| session.pieces(&id)).flatten() {
         let content_type = text("content-type").map(str::to_owned);
-        return streamed(&session, &id, content_type, body, &pieces).await;
+        return streamed(session, &id, content_type, body, &pieces).await;
     }
     match Limited::new(body, LARGEST_ANSWER).collect().await {
         Ok(collected) => {
@@ -46,7 +54,7 @@ pub(super) async fn response(
             let answer = failure_on_the_way(&trailers).map_or(Answer::Response(bytes), Answer::Error);
             if session.answer(&id, answer) { accepted() } else { unknown_request() }
         }
-        Err(error) if error.is::<LengthLimitError>() => too_large(&session, &id, LARGEST_ANSWER),
+        Err(error) if error.is::<LengthLimitError>() => too_large(session, &id, LARGEST_ANSWER),
         Err(_) => broken_off(),
     }
 }

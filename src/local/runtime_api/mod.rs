@@ -5,10 +5,12 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 mod answers;
+mod connections;
 mod extensions;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -20,7 +22,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
+use connections::Connections;
 use extensions::Extensions;
 pub use extensions::{Awaited, ExtensionGate};
 
@@ -31,6 +35,9 @@ pub const LARGEST_ANSWER: usize = 6_291_556;
 /// The most a function may answer with piece by piece.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html>
 pub const LARGEST_STREAM: usize = 200 * 1024 * 1024;
+
+/// How long what a process said before it ended is waited for; its connections end with it.
+const LAST_BYTES: Duration = Duration::from_millis(250);
 
 /// A part of an answer that is handed on while it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +93,7 @@ pub struct Endpoint {
     address: SocketAddr,
     session: Arc<Session>,
     events: mpsc::Sender<Invocation>,
+    questions: mpsc::Sender<oneshot::Sender<()>>,
     _end: DropGuard,
 }
 
@@ -107,6 +115,8 @@ struct Session {
     in_flight: Mutex<Option<InFlight>>,
     init_error: watch::Sender<Option<FunctionError>>,
     extensions: Arc<Extensions>,
+    /// Answers that are being read.
+    reading: TaskTracker,
 }
 
 #[derive(Debug)]
@@ -128,21 +138,19 @@ impl Endpoint {
             in_flight: Mutex::default(),
             init_error: watch::Sender::new(None),
             extensions: Arc::default(),
+            reading: TaskTracker::new(),
         });
         let end = CancellationToken::new();
-        let router = router(session.clone());
+        let connections = Connections::new(listener, router(session.clone()))?;
+        let (questions, asked) = mpsc::channel(1);
         let ended = end.clone();
         tokio::spawn(async move {
-            let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
-                // Small answers must not wait for the process's acknowledgement.
-                let _ = stream.set_nodelay(true);
-            });
             tokio::select! {
-                _ = axum::serve(listener, router).into_future() => {}
+                () = connections.serve(asked) => {}
                 () = ended.cancelled() => {}
             }
         });
-        Ok(Self { address, session, events, _end: end.drop_guard() })
+        Ok(Self { address, session, events, questions, _end: end.drop_guard() })
     }
 
     /// What `AWS_LAMBDA_RUNTIME_API` says.
@@ -187,6 +195,21 @@ impl Endpoint {
         // The receiver lives as long as the session.
         let _sent = self.events.send(invocation).await;
         receiver
+    }
+
+    /// The answer of a process that has ended, if it had left one: that it has ended may be known
+    /// before what it sent last is read.
+    pub async fn left(&self, mut answer: oneshot::Receiver<Answer>) -> Option<Answer> {
+        let (question, have_ended) = oneshot::channel();
+        let read = async {
+            self.questions.send(question).await.ok()?;
+            have_ended.await.ok()?;
+            self.session.reading.close();
+            self.session.reading.wait().await;
+            Some(())
+        };
+        let _in_time = tokio::time::timeout(LAST_BYTES, read).await;
+        answer.try_recv().ok()
     }
 
     /// What tells extensions, when it is called, why the environment ends and how long they have;
@@ -271,4 +294,66 @@ fn refused(status: StatusCode, error_type: &str, message: &str) -> Response {
 
 fn axum_json(value: &serde_json::Value) -> ([(&'static str, &'static str); 1], String) {
     ([("content-type", "application/json")], value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpStream;
+
+    use super::*;
+
+    async fn endpoint() -> Endpoint {
+        let identity = Identity { function: "f".to_owned(), version: "1".to_owned(), handler: String::new() };
+        Endpoint::start(identity).await.unwrap()
+    }
+
+    async fn invoke(endpoint: &Endpoint, pieces: Option<mpsc::Sender<Piece>>) -> oneshot::Receiver<Answer> {
+        let invocation = Invocation {
+            request_id: "one".to_owned(),
+            deadline: 0,
+            function_arn: String::new(),
+            trace_id: String::new(),
+            client_context: None,
+            payload: Bytes::new(),
+            pieces,
+        };
+        endpoint.invoke(invocation).await
+    }
+
+    /// Sends it at once, and is gone: while this runs, nothing is read on the test's only thread.
+    fn say(endpoint: &Endpoint, headers: &str, body: &str) {
+        let path = "/2018-06-01/runtime/invocation/one/response";
+        let request = format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n{body}");
+        TcpStream::connect(endpoint.address()).unwrap().write_all(request.as_bytes()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_process_said_before_it_ended_is_not_lost() {
+        let endpoint = endpoint().await;
+        let answer = invoke(&endpoint, None).await;
+        say(&endpoint, "Content-Length: 2", "{}");
+        assert_eq!(endpoint.left(answer).await, Some(Answer::Response(Bytes::from_static(b"{}"))));
+    }
+
+    #[tokio::test]
+    async fn what_came_of_a_streamed_answer_is_handed_on_also_where_it_broke_off() {
+        let whole = Some(Answer::Response(Bytes::new()));
+        for (body, expected) in [("4\r\none \r\n0\r\n\r\n", whole), ("4\r\none \r\n", None)] {
+            let endpoint = endpoint().await;
+            let (pieces, mut came) = mpsc::channel(1);
+            let answer = invoke(&endpoint, Some(pieces)).await;
+            let headers = "Transfer-Encoding: chunked\r\nLambda-Runtime-Function-Response-Mode: streaming";
+            say(&endpoint, headers, body);
+            let read = async {
+                // Its reader is slower than the end of the connection is noticed.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                (came.recv().await, came.recv().await)
+            };
+            let both = async { tokio::join!(endpoint.left(answer), read) };
+            let (left, came) = tokio::time::timeout(Duration::from_secs(10), both).await.expect(body);
+            let data = Piece::Data(Bytes::from_static(b"one "));
+            assert_eq!((left, came), (expected, (Some(Piece::Begin(None)), Some(data))), "{body}");
+        }
+    }
 }
