@@ -12,12 +12,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// Serves connections, which end with it.
+/// Serves connections. Those that are open when it is dropped are served until they end: by them
+/// extensions are told of the end, with which they end themselves.
 pub(super) struct Connections {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
     open: JoinSet<()>,
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.open.detach_all();
+    }
 }
 
 impl Connections {

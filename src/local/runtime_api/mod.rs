@@ -87,7 +87,7 @@ pub struct FunctionError {
     pub document: Bytes,
 }
 
-/// The server of one environment; ends, with its connections, when it is dropped.
+/// The server of one environment; takes no connections any more when it is dropped.
 #[derive(Debug)]
 pub struct Endpoint {
     address: SocketAddr,
