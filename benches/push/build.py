@@ -19,7 +19,7 @@ PUSHERS = {
     # The image is built before the clock runs for the first, and while it runs for the second.
     "docker push": "docker push -q {target}",
     "docker build": "DOCKER_BUILDKIT=0 docker build -q -t {target} {context} && docker push -q {target}",
-    "append": OWN + " --builder append",
+    "append": OWN,
     "assembled": OWN,
 }
 

@@ -20,7 +20,7 @@ use crate::image::append::{self, Images, Memory, Stopped};
 use crate::image::guesses::Guesses;
 use crate::image::known::KnownImages;
 use crate::image::{self, Image, ImageError};
-use crate::services::docker::{BuildRequest, DockerEngine};
+use crate::services::docker::{BuildRequest, DockerEngine, EngineImage, LayerDirectories};
 
 impl Memory for Cache {
     fn get(&self, key: &Digest) -> Option<Vec<u8>> {
@@ -32,7 +32,8 @@ impl Memory for Cache {
     }
 }
 
-/// How long a registry may take to answer for an image that the engine has.
+/// How long a registry may take to answer for an image that the engine has, and an engine for one
+/// that a registry has.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Builds the image; `knowing` finds out what the registry has meanwhile.
@@ -138,6 +139,17 @@ impl<F: Future<Output = KnownImages> + Send> Images for Sources<'_, F> {
         }
     }
 
+    async fn kept(&self, reference: &ImageReference) -> Option<LayerDirectories> {
+        if self.choice == BuilderChoice::Append {
+            return None;
+        }
+        let asking = async {
+            let (engine, found) = self.in_engine(reference).await?;
+            tokio::task::spawn_blocking(move || engine.directories(&found).ok()).await.ok()?
+        };
+        tokio::time::timeout(PATIENCE, asking).await.ok()?
+    }
+
     fn memory(&self) -> Option<PathBuf> {
         self.cloud.cache().map(Cache::lists)
     }
@@ -178,13 +190,16 @@ impl<F> Sources<'_, F> {
         published::read(self.cloud, reference, architecture, self.guesses).await
     }
 
+    /// An engine that has the image, and what it says of it.
+    async fn in_engine(&self, reference: &ImageReference) -> Option<(DockerEngine, EngineImage)> {
+        let engine = DockerEngine::connect(self.cloud.engine()).await.ok()?;
+        let found = engine.inspect(&reference.to_string()).await.ok()??;
+        Some((engine, found))
+    }
+
     /// Ends where there is an engine that has the image, and the registry has had its time.
     async fn is_in_engine(&self, reference: &ImageReference) {
-        let asking = async {
-            let engine = DockerEngine::connect(self.cloud.engine()).await.ok()?;
-            engine.inspect(&reference.to_string()).await.ok()?
-        };
-        let (found, ()) = tokio::join!(asking, tokio::time::sleep(PATIENCE));
+        let (found, ()) = tokio::join!(self.in_engine(reference), tokio::time::sleep(PATIENCE));
         if found.is_none() {
             std::future::pending::<()>().await;
         }

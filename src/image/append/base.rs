@@ -8,33 +8,48 @@ use std::sync::Arc;
 use tar::{Archive, EntryType};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::Stopped;
 use super::content::{Content, Layered, Spooled};
 use super::listing::{Entry, EntryKind, Listing};
 use super::tree::{Kind, Node, Owner, Place, Tree, Unexplored, place as place_of, text};
-use crate::domain::digest::Digest;
+use super::{Stopped, accounts};
+use crate::domain::digest::{DiffId, Digest};
 use crate::event::SharedReporter;
 use crate::image::gzip::Compression;
 use crate::image::seal::damaged;
 use crate::image::spool::{Spool, spool_error};
 use crate::image::work::{Observed, Progress, blocking};
 use crate::image::{BlobSource, Image, ImageError, Layer};
+use crate::services::docker::LayerDirectories;
 
 /// Reads which files an image has. Layers that had to be read for it are kept in temporary files,
 /// so that they need not be read again where they have to be sent. `remembered` is a directory
-/// with the lists of layers, which may be lost at any time.
+/// with the lists of layers, which may be lost at any time; what is not in it is listed from where
+/// an engine has the layers, if it has them.
 pub(super) async fn files(
     mut image: Image,
     remembered: Option<&Path>,
+    kept: impl Future<Output = Option<LayerDirectories>>,
     reporter: &SharedReporter,
 ) -> Result<(Tree, Image), ImageError> {
     let lists = recalled(&image, remembered).await?;
+    let kept = match lists.iter().all(|(_, list)| list.is_some()) {
+        true => None,
+        false => kept.await.map(Arc::new),
+    };
+    let diff_ids = image.config.diff_ids().unwrap_or_default();
     let mut layers = Vec::with_capacity(lists.len());
-    for (layer, (file, list)) in image.layers.iter_mut().zip(lists) {
+    for (index, (layer, (file, list))) in image.layers.iter_mut().zip(lists).enumerate() {
         let list = match list {
             Some(list) => list,
             None => {
-                let (list, source) = read(layer, reporter).await?;
+                let outlined = match kept.as_ref().zip(diff_ids.get(index)) {
+                    Some((kept, diff_id)) => outlined(kept.clone(), *diff_id).await?,
+                    None => None,
+                };
+                let (list, source) = match outlined {
+                    Some(list) => (list, layer.source.clone()),
+                    None => read(layer, reporter).await?,
+                };
                 layer.source = source;
                 if let Some(file) = &file {
                     // Without it, it is only read again.
@@ -46,6 +61,12 @@ pub(super) async fn files(
         layers.push((list, Arc::new(layer.clone())));
     }
     Ok((Tree::exploring(Arc::new(Files { layers })), image))
+}
+
+/// Lists a layer where an engine keeps it, if it does. What it has written down is enough for that:
+/// no file is read but those that list accounts.
+async fn outlined(kept: Arc<LayerDirectories>, diff_id: DiffId) -> Result<Option<Listing>, ImageError> {
+    blocking(move |_stop| Ok(kept.outline(&diff_id, accounts::may_be).and_then(Listing::read).ok())).await
 }
 
 /// For each layer, where its list is remembered, and the list. They are long: whoever asks a

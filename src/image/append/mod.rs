@@ -46,7 +46,7 @@ use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::secret::Secret;
 use crate::event::SharedReporter;
-use crate::services::docker::{BuildRequest, ContextFile, DockerEngine, DockerError};
+use crate::services::docker::{BuildRequest, ContextFile, DockerEngine, DockerError, LayerDirectories};
 
 pub use super::dockerfile::NotUnderstood;
 
@@ -88,6 +88,10 @@ pub trait Images: Sync {
         reference: &ImageReference,
         architecture: Option<Architecture>,
     ) -> impl Future<Output = Result<Image, String>> + Send;
+
+    /// Where an engine of this machine keeps the layers of the image of that name, if it has it, may
+    /// be asked, and the files can be read.
+    fn kept(&self, reference: &ImageReference) -> impl Future<Output = Option<LayerDirectories>> + Send;
 
     /// A directory for what is worth remembering of base images; it may be lost at any time.
     fn memory(&self) -> Option<PathBuf>;

@@ -95,7 +95,8 @@ impl Starts {
             ImageReference::parse_familiar(name).map_err(|error| unreadable(error.to_string()))?;
         let why = match images.read(&reference, request.architecture).await {
             Ok(image) => {
-                let (tree, image) = base::files(image, images.memory().as_deref(), reporter).await?;
+                let (memory, kept) = (images.memory(), images.kept(&reference));
+                let (tree, image) = base::files(image, memory.as_deref(), kept, reporter).await?;
                 return Ok(Start { tree, image: Some(image) });
             }
             Err(why) => why,

@@ -17,7 +17,7 @@ use lambdactl::event::{SharedReporter, Silent};
 use lambdactl::image::append::{self, Images, Memory, Stopped};
 use lambdactl::image::known::KnownImages;
 use lambdactl::image::{self, Image, ImageError, registry};
-use lambdactl::services::docker::{BuildRequest, DockerEngine};
+use lambdactl::services::docker::{BuildRequest, DockerEngine, LayerDirectories};
 use lambdactl::services::http::Trust;
 use lambdactl::services::registry::{Authorization, RegistryClient};
 
@@ -71,6 +71,10 @@ impl Images for Bases {
         let client = client(host.clone());
         let read = registry::read(&client, reference, architecture, &silent()).await;
         read.map_err(|error| error.to_string())
+    }
+
+    async fn kept(&self, _reference: &ImageReference) -> Option<LayerDirectories> {
+        None
     }
 
     fn memory(&self) -> Option<PathBuf> {

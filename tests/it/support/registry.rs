@@ -88,6 +88,18 @@ impl DockerRegistry {
         format!("{}:{}", self.name, self.address.port()).parse().unwrap()
     }
 
+    /// Loses the bytes of all layers, and keeps what images are made of.
+    pub fn lose_layers(&self) {
+        let blobs = self.directory.path().join("storage/docker/registry/v2/blobs");
+        let files = walkdir::WalkDir::new(blobs).into_iter().map(Result::unwrap);
+        for file in files.filter(|file| file.file_name() == "data") {
+            let is_packed = std::fs::read(file.path()).unwrap().starts_with(&[0x1f, 0x8b]);
+            if is_packed {
+                std::fs::remove_file(file.path()).unwrap();
+            }
+        }
+    }
+
     /// The PEM file that makes its certificate trusted.
     pub fn certificate(&self) -> PathBuf {
         self.directory.path().join("certificate.pem")
