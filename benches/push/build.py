@@ -14,7 +14,7 @@ import run as bench
 from run import NAME
 
 CLASSIC = dict(os.environ, DOCKER_BUILDKIT="0")
-OWN = "{lambdactl} push -q {context} --function bench --repository {repository}"
+OWN = "{lambdactl} push -q {context} --function bench --repository {repository}{tag}"
 PUSHERS = {
     # The image is built before the clock runs for the first, and while it runs for the second.
     "docker push": "docker push -q {target}",
@@ -58,6 +58,8 @@ class Changes(bench.Bench):
 
     def measure(self, link: str, case: str) -> dict:
         results = {pusher: [] for pusher in self.options.pushers}
+        # By its tag ecr.py finds the newest image.
+        self.tags = case == "fresh"
         self.registry.empty()
         self.prepare(link)
         for version in range(self.options.runs + 1):

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tar::{Archive, EntryType};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
@@ -12,7 +13,7 @@ use super::content::{Content, Layered, Spooled};
 use super::listing::{Entry, EntryKind, Listing};
 use super::tree::{Kind, Node, Owner, Place, Tree, Unexplored, place as place_of, text};
 use super::{Stopped, accounts};
-use crate::domain::digest::{DiffId, Digest};
+use crate::domain::digest::Digest;
 use crate::event::SharedReporter;
 use crate::image::gzip::Compression;
 use crate::image::seal::damaged;
@@ -20,6 +21,12 @@ use crate::image::spool::{Spool, spool_error};
 use crate::image::work::{Observed, Progress, blocking};
 use crate::image::{BlobSource, Image, ImageError, Layer};
 use crate::services::docker::LayerDirectories;
+
+/// How many layers are listed at a time.
+const AT_ONCE: usize = 4;
+
+/// Where the list of a layer is remembered, and the list.
+type Remembered = (Option<PathBuf>, Option<Listing>);
 
 /// Reads which files an image has. Layers that had to be read for it are kept in temporary files,
 /// so that they need not be read again where they have to be sent. `remembered` is a directory
@@ -32,21 +39,13 @@ pub(super) async fn files(
     reporter: &SharedReporter,
 ) -> Result<(Tree, Image), ImageError> {
     let lists = recalled(&image, remembered).await?;
-    let kept = match lists.iter().all(|(_, list)| list.is_some()) {
-        true => None,
-        false => kept.await.map(Arc::new),
-    };
-    let diff_ids = image.config.diff_ids().unwrap_or_default();
+    let mut outlines = outlines(&image, &lists, kept).await?;
     let mut layers = Vec::with_capacity(lists.len());
     for (index, (layer, (file, list))) in image.layers.iter_mut().zip(lists).enumerate() {
         let list = match list {
             Some(list) => list,
             None => {
-                let outlined = match kept.as_ref().zip(diff_ids.get(index)) {
-                    Some((kept, diff_id)) => outlined(kept.clone(), *diff_id).await?,
-                    None => None,
-                };
-                let (list, source) = match outlined {
+                let (list, source) = match outlines.get_mut(index).and_then(Option::take) {
                     Some(list) => (list, layer.source.clone()),
                     None => read(layer, reporter).await?,
                 };
@@ -63,18 +62,29 @@ pub(super) async fn files(
     Ok((Tree::exploring(Arc::new(Files { layers })), image))
 }
 
-/// Lists a layer where an engine keeps it, if it does. What it has written down is enough for that:
-/// no file is read but those that list accounts.
-async fn outlined(kept: Arc<LayerDirectories>, diff_id: DiffId) -> Result<Option<Listing>, ImageError> {
-    blocking(move |_stop| Ok(kept.outline(&diff_id, accounts::may_be).and_then(Listing::read).ok())).await
+/// For each layer whose list is missing, one from where an engine keeps the layer, if it does.
+async fn outlines(
+    image: &Image,
+    lists: &[Remembered],
+    kept: impl Future<Output = Option<LayerDirectories>>,
+) -> Result<Vec<Option<Listing>>, ImageError> {
+    if lists.iter().all(|(_, list)| list.is_some()) {
+        return Ok(Vec::new());
+    }
+    let Some(kept) = kept.await.map(Arc::new) else { return Ok(Vec::new()) };
+    let diff_ids = image.config.diff_ids().unwrap_or_default();
+    let outlines = lists.iter().zip(diff_ids).map(|((_, list), diff_id)| {
+        let (is_known, kept) = (list.is_some(), kept.clone());
+        // What is written down of a layer is enough: no file is read but those that list accounts.
+        let outline = move || kept.outline(&diff_id, accounts::may_be).and_then(Listing::read).ok();
+        blocking(move |_stop| Ok(if is_known { None } else { outline() }))
+    });
+    stream::iter(outlines).buffered(AT_ONCE).try_collect().await
 }
 
 /// For each layer, where its list is remembered, and the list. They are long: whoever asks a
 /// registry something meanwhile is not kept waiting.
-async fn recalled(
-    image: &Image,
-    remembered: Option<&Path>,
-) -> Result<Vec<(Option<PathBuf>, Option<Listing>)>, ImageError> {
+async fn recalled(image: &Image, remembered: Option<&Path>) -> Result<Vec<Remembered>, ImageError> {
     let hex = |layer: &Layer| layer.descriptor.digest.hex();
     let files: Vec<Option<PathBuf>> =
         image.layers.iter().map(|layer| remembered.map(|directory| directory.join(hex(layer)))).collect();
