@@ -37,6 +37,11 @@ struct Told {
     whole: bool,
 }
 
+/// Whether progress is told again that was last told then, if ever.
+fn is_due(last: Option<Duration>, now: Duration) -> bool {
+    last.is_none_or(|last| now.saturating_sub(last) >= PACE)
+}
+
 /// One object as a line.
 pub fn line(value: &Value) -> String {
     format!("{value}\n")
@@ -95,7 +100,7 @@ impl Json {
         let told = self.transfers.entry(function.to_owned()).or_default();
         let transfer = &mut told.transfer;
         transfer.apply(event, now);
-        let is_due = told.last.is_none_or(|last| now.saturating_sub(last) >= PACE);
+        let is_due = is_due(told.last, now);
         let moves = matches!(event, Event::BlobProgress { .. } | Event::BlobFinished { reused: false, .. });
         // What was sent before the transfer was planned may have been all there was to send.
         let may_end = matches!(event, Event::TransferStarted { .. } | Event::BlobFinished { .. });
@@ -115,7 +120,6 @@ impl Json {
     }
 
     fn value(&mut self, event: &Event, now: Duration) -> Option<Value> {
-        let due = |last: Option<Duration>| last.is_none_or(|last| now.saturating_sub(last) >= PACE);
         Some(match event {
             Event::Steps(steps) => json!({ "reason": "steps", "steps": steps }),
             Event::StepStarted { step, subject } => {
@@ -139,7 +143,7 @@ impl Json {
                 json!({ "reason": "blob-started", "digest": digest, "size": size })
             }
             Event::BlobProgress { digest, sent } => {
-                if !due(self.blobs.get(digest).copied()) {
+                if !is_due(self.blobs.get(digest).copied(), now) {
                     return None;
                 }
                 self.blobs.insert(*digest, now);
@@ -150,7 +154,7 @@ impl Json {
                 json!({ "reason": "blob-finished", "digest": digest, "size": size, "reused": reused })
             }
             Event::ImageProgress { activity, bytes, total } => {
-                if !due(self.image) {
+                if !is_due(self.image, now) {
                     return None;
                 }
                 self.image = Some(now);

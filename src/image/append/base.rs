@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,13 +40,13 @@ pub(super) async fn files(
     reporter: &SharedReporter,
 ) -> Result<(Tree, Image), ImageError> {
     let lists = recalled(&image, remembered).await?;
-    let mut outlines = outlines(&image, &lists, kept).await?;
+    let outlines = outlines(&image, &lists, kept).await?.into_iter().chain(iter::repeat_with(|| None));
     let mut layers = Vec::with_capacity(lists.len());
-    for (index, (layer, (file, list))) in image.layers.iter_mut().zip(lists).enumerate() {
+    for ((layer, (file, list)), outline) in image.layers.iter_mut().zip(lists).zip(outlines) {
         let list = match list {
             Some(list) => list,
             None => {
-                let (list, source) = match outlines.get_mut(index).and_then(Option::take) {
+                let (list, source) = match outline {
                     Some(list) => (list, layer.source.clone()),
                     None => read(layer, reporter).await?,
                 };
@@ -77,7 +78,7 @@ async fn outlines(
         let (is_known, kept) = (list.is_some(), kept.clone());
         // What is written down of a layer is enough: no file is read but those that list accounts.
         let outline = move || kept.outline(&diff_id, accounts::may_be).and_then(Listing::read).ok();
-        blocking(move |_stop| Ok(if is_known { None } else { outline() }))
+        async move { if is_known { Ok(None) } else { blocking(move |_stop| Ok(outline())).await } }
     });
     stream::iter(outlines).buffered(AT_ONCE).try_collect().await
 }

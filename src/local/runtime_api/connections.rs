@@ -28,9 +28,9 @@ impl Drop for Connections {
 }
 
 impl Connections {
-    pub(super) fn new(listener: TcpListener, router: Router) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address, router, open: JoinSet::new() })
+    /// Of a listener at this address.
+    pub(super) fn new(listener: TcpListener, address: SocketAddr, router: Router) -> Self {
+        Self { listener, address, router, open: JoinSet::new() }
     }
 
     /// Serves for ever. Answers each of `questions` when all connections that had been made by then

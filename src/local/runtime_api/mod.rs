@@ -141,7 +141,7 @@ impl Endpoint {
             reading: TaskTracker::new(),
         });
         let end = CancellationToken::new();
-        let connections = Connections::new(listener, router(session.clone()))?;
+        let connections = Connections::new(listener, address, router(session.clone()));
         let (questions, asked) = mpsc::channel(1);
         let ended = end.clone();
         tokio::spawn(async move {
