@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use super::wait_for;
+
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
@@ -16,14 +18,18 @@ pub enum Treatment {
     Refuse,
     /// Nobody ever answers it.
     Hold,
-    /// The engine answers it, a second later: as one that is slow.
-    Late,
+    /// The engine is slow: it answers it once it has answered a request to this address, and the
+    /// client has read that to its end.
+    After(&'static str),
 }
 
 /// A socket that leads to an engine, once for each request.
 pub struct EngineProxy {
     directory: tempfile::TempDir,
 }
+
+/// The first lines of the requests that are answered, to the end.
+type Answered = Mutex<Vec<String>>;
 
 impl EngineProxy {
     /// Starts it in front of the engine at `host`; `treat` is given each request's first line.
@@ -35,11 +41,12 @@ impl EngineProxy {
         // It goes with the tests' process.
         thread::spawn(move || {
             let held = Arc::new(Mutex::new(Vec::new()));
+            let answered = Arc::new(Answered::default());
             for client in listener.incoming() {
                 let (client, engine, treat) = (client.expect("a connection"), engine.clone(), treat.clone());
-                let held = held.clone();
+                let (held, answered) = (held.clone(), answered.clone());
                 thread::spawn(move || {
-                    if let Some(client) = serve(client, &engine, &*treat) {
+                    if let Some(client) = serve(client, &engine, &*treat, &answered) {
                         held.lock().expect("nobody panics").push(client);
                     }
                 });
@@ -61,7 +68,12 @@ impl EngineProxy {
 }
 
 /// Serves one request; a connection that comes back has to be kept.
-fn serve(mut client: UnixStream, engine: &PathBuf, treat: &dyn Fn(&str) -> Treatment) -> Option<UnixStream> {
+fn serve(
+    mut client: UnixStream,
+    engine: &PathBuf,
+    treat: &dyn Fn(&str) -> Treatment,
+    answered: &Answered,
+) -> Option<UnixStream> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -82,9 +94,12 @@ fn serve(mut client: UnixStream, engine: &PathBuf, treat: &dyn Fn(&str) -> Treat
             client.write_all(answer.as_bytes()).ok()?;
             let _ = std::io::copy(&mut client, &mut std::io::sink());
         }
-        Treatment::Pass | Treatment::Late => {
-            if treatment == Treatment::Late {
-                thread::sleep(Duration::from_secs(1));
+        Treatment::Pass | Treatment::After(_) => {
+            if let Treatment::After(address) = treatment {
+                wait_for(&format!("an answer to {address}"), Duration::from_secs(60), || {
+                    let answered = answered.lock().expect("nobody panics");
+                    answered.iter().any(|line| line.contains(address)).then_some(())
+                });
             }
             let mut engine = UnixStream::connect(engine).ok()?;
             // One request a connection, so that each is seen.
@@ -99,5 +114,6 @@ fn serve(mut client: UnixStream, engine: &PathBuf, treat: &dyn Fn(&str) -> Treat
             let _ = client.shutdown(std::net::Shutdown::Both);
         }
     }
+    answered.lock().expect("nobody panics").push(line);
     None
 }
