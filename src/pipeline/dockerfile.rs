@@ -16,11 +16,11 @@ use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::spec::{BuilderChoice, DockerfileSpec};
 use crate::event::Event;
-use crate::image::append::{self, Images, Memory, Stopped};
+use crate::image::append::{self, Images, Kept, Memory, Stopped};
 use crate::image::guesses::Guesses;
 use crate::image::known::KnownImages;
 use crate::image::{self, Image, ImageError};
-use crate::services::docker::{BuildRequest, DockerEngine, EngineImage, LayerDirectories};
+use crate::services::docker::{BuildRequest, DockerEngine, EngineImage};
 
 impl Memory for Cache {
     fn get(&self, key: &Digest) -> Option<Vec<u8>> {
@@ -139,13 +139,19 @@ impl<F: Future<Output = KnownImages> + Send> Images for Sources<'_, F> {
         }
     }
 
-    async fn kept(&self, reference: &ImageReference) -> Option<LayerDirectories> {
+    async fn kept(&self, reference: &ImageReference) -> Option<Kept> {
         if self.choice == BuilderChoice::Append {
             return None;
         }
         let asking = async {
             let (engine, found) = self.in_engine(reference).await?;
-            tokio::task::spawn_blocking(move || engine.directories(&found).ok()).await.ok()?
+            let kept = move || match engine.directories(&found) {
+                Ok(directories) => Kept::Directories(directories),
+                Err(_) => {
+                    Kept::Image { files: engine.files(&found.id.to_string()), diff_ids: found.diff_ids }
+                }
+            };
+            tokio::task::spawn_blocking(kept).await.ok()
         };
         tokio::time::timeout(PATIENCE, asking).await.ok()?
     }

@@ -25,6 +25,7 @@ pub(super) fn is_archive(content: &Content) -> Result<bool, Stopped> {
                 |source: io::Error| ImageError::Read { what: "a temporary file".to_owned(), source };
             spooled.reader().take(limit).read_to_end(&mut start).map_err(unreadable)?;
         }
+        Content::Text(text) => start.extend(text.bytes().take(BLOCK)),
         // Not looked into: it might be anything.
         Content::Layered(_) | Content::Contained(_) => return Ok(true),
     }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read, Write};
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,11 +9,12 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tar::{Archive, EntryType};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
+use super::asked::Asked;
 use super::content::{Content, Layered, Spooled};
 use super::listing::{Entry, EntryKind, Listing};
 use super::tree::{Kind, Node, Owner, Place, Tree, Unexplored, place as place_of, text};
-use super::{Stopped, accounts};
-use crate::domain::digest::Digest;
+use super::{Kept, Memory, Stopped, accounts};
+use crate::domain::digest::{DiffId, Digest};
 use crate::event::SharedReporter;
 use crate::image::gzip::Compression;
 use crate::image::seal::damaged;
@@ -29,58 +29,116 @@ const AT_ONCE: usize = 4;
 /// Where the list of a layer is remembered, and the list.
 type Remembered = (Option<PathBuf>, Option<Listing>);
 
-/// Reads which files an image has. Layers that had to be read for it are kept in temporary files,
-/// so that they need not be read again where they have to be sent. `remembered` is a directory
-/// with the lists of layers, which may be lost at any time; what is not in it is listed from where
-/// an engine has the layers, if it has them.
-pub(super) async fn files(
+/// What there is to learn from which files an image has.
+pub(super) struct Sources<'a, K> {
+    /// A directory with the lists of layers, which may be lost at any time.
+    pub(super) lists: Option<PathBuf>,
+    /// What an engine was asked for before.
+    pub(super) memory: Option<Arc<dyn Memory>>,
+    /// Where an engine has the image, if it has it.
+    pub(super) kept: K,
+    pub(super) reporter: &'a SharedReporter,
+}
+
+/// Who may be asked for files where the layers were never listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asking {
+    /// Nobody who was not asked before.
+    Memory,
+    /// An engine.
+    Engine,
+    /// Nobody: the layers are read.
+    Nobody,
+}
+
+/// A base image whose files can be looked up.
+#[derive(Clone, Debug)]
+pub(super) struct Base {
+    pub(super) tree: Tree,
+    pub(super) image: Image,
+    /// Who answers, where that is not the lists of its layers.
+    pub(super) asked: Option<Arc<Asked>>,
+}
+
+impl<K: Future<Output = Option<Kept>>> Sources<'_, K> {
+    /// Learns which files an image has. Layers that had to be read for it are kept in temporary
+    /// files, so that they need not be read again where they have to be sent.
+    pub(super) async fn files(self, image: Image, asking: Asking) -> Result<Base, ImageError> {
+        let mut lists = recalled(&image, self.lists.as_deref()).await?;
+        if lists.iter().any(|(_, list)| list.is_none()) {
+            let diff_ids = image.config.diff_ids().unwrap_or_default();
+            let asked = |asked: Asked| {
+                let (asked, image) = (Arc::new(asked), image.clone());
+                Ok(Base { tree: Tree::exploring(asked.clone()), image, asked: Some(asked) })
+            };
+            if asking == Asking::Memory
+                && let Some(before) = Asked::before(&diff_ids, self.memory.clone())
+            {
+                return asked(before);
+            }
+            match self.kept.await {
+                Some(Kept::Directories(directories)) => {
+                    outline(&mut lists, &diff_ids, Arc::new(directories)).await?;
+                }
+                Some(Kept::Image { files, diff_ids: of_engine })
+                    if asking <= Asking::Engine && of_engine == diff_ids =>
+                {
+                    return asked(Asked::of_engine(files, &diff_ids, self.memory));
+                }
+                _ => {}
+            }
+        }
+        listed(image, lists, self.reporter).await
+    }
+}
+
+/// An image whose layers are listed, and those read that are not yet.
+async fn listed(
     mut image: Image,
-    remembered: Option<&Path>,
-    kept: impl Future<Output = Option<LayerDirectories>>,
+    lists: Vec<Remembered>,
     reporter: &SharedReporter,
-) -> Result<(Tree, Image), ImageError> {
-    let lists = recalled(&image, remembered).await?;
-    let outlines = outlines(&image, &lists, kept).await?.into_iter().chain(iter::repeat_with(|| None));
+) -> Result<Base, ImageError> {
     let mut layers = Vec::with_capacity(lists.len());
-    for ((layer, (file, list)), outline) in image.layers.iter_mut().zip(lists).zip(outlines) {
+    for (layer, (file, list)) in image.layers.iter_mut().zip(lists) {
         let list = match list {
             Some(list) => list,
             None => {
-                let (list, source) = match outline {
-                    Some(list) => (list, layer.source.clone()),
-                    None => read(layer, reporter).await?,
-                };
+                let (list, source) = read(layer, reporter).await?;
                 layer.source = source;
-                if let Some(file) = &file {
-                    // Without it, it is only read again.
-                    let _ = list.remember(file);
-                }
+                remember(file.as_deref(), &list);
                 list
             }
         };
         layers.push((list, Arc::new(layer.clone())));
     }
-    Ok((Tree::exploring(Arc::new(Files { layers })), image))
+    Ok(Base { tree: Tree::exploring(Arc::new(Files { layers })), image, asked: None })
 }
 
-/// For each layer whose list is missing, one from where an engine keeps the layer, if it does.
-async fn outlines(
-    image: &Image,
-    lists: &[Remembered],
-    kept: impl Future<Output = Option<LayerDirectories>>,
-) -> Result<Vec<Option<Listing>>, ImageError> {
-    if lists.iter().all(|(_, list)| list.is_some()) {
-        return Ok(Vec::new());
-    }
-    let Some(kept) = kept.await.map(Arc::new) else { return Ok(Vec::new()) };
-    let diff_ids = image.config.diff_ids().unwrap_or_default();
-    let outlines = lists.iter().zip(diff_ids).map(|((_, list), diff_id)| {
+fn remember(file: Option<&Path>, list: &Listing) {
+    // Without it, the layer is only read again.
+    let _ = file.map(|file| list.remember(file));
+}
+
+/// Lists the layers that are not listed yet from where an engine keeps them, if it does.
+async fn outline(
+    lists: &mut [Remembered],
+    diff_ids: &[DiffId],
+    kept: Arc<LayerDirectories>,
+) -> Result<(), ImageError> {
+    let outlines = lists.iter().zip(diff_ids).map(|((_, list), &diff_id)| {
         let (is_known, kept) = (list.is_some(), kept.clone());
         // What is written down of a layer is enough: no file is read but those that list accounts.
         let outline = move || kept.outline(&diff_id, accounts::may_be).and_then(Listing::read).ok();
         async move { if is_known { Ok(None) } else { blocking(move |_stop| Ok(outline())).await } }
     });
-    stream::iter(outlines).buffered(AT_ONCE).try_collect().await
+    let outlines: Vec<_> = stream::iter(outlines).buffered(AT_ONCE).try_collect().await?;
+    for ((file, list), outline) in lists.iter_mut().zip(outlines) {
+        if let Some(outline) = outline {
+            remember(file.as_deref(), &outline);
+            *list = Some(outline);
+        }
+    }
+    Ok(())
 }
 
 /// For each layer, where its list is remembered, and the list. They are long: whoever asks a
@@ -104,7 +162,7 @@ struct Files {
 
 impl Unexplored for Files {
     fn get(&self, place: &Place) -> Result<Option<Node>, Stopped> {
-        let path = listed(place);
+        let path = path_in_lists(place);
         let (parent, _) = path.rsplit_once('/').unwrap_or(("", &path));
         // Something may be in a directory that has no entry of its own.
         let mut is_implied = false;
@@ -121,7 +179,7 @@ impl Unexplored for Files {
     }
 
     fn below(&self, directory: &Place) -> Result<Vec<(Place, Node)>, Stopped> {
-        let directory = listed(directory);
+        let directory = path_in_lists(directory);
         let mut nodes = BTreeMap::new();
         for (list, layer) in &self.layers {
             if list.clears(&directory) {
@@ -134,7 +192,7 @@ impl Unexplored for Files {
 }
 
 /// A place as lists have it.
-fn listed(place: &Place) -> String {
+fn path_in_lists(place: &Place) -> String {
     text(place)[1..].to_owned()
 }
 

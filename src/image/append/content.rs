@@ -22,6 +22,8 @@ pub(super) enum Content {
     Layered(Layered),
     /// In an image of an engine, to be taken out when it is needed.
     Contained(Contained),
+    /// Here.
+    Text(Arc<str>),
 }
 
 /// A file in an image of an engine.
@@ -59,6 +61,7 @@ impl Content {
             Self::Spooled(spooled) => spooled.size,
             Self::Layered(layered) => layered.size,
             Self::Contained(contained) => contained.size,
+            Self::Text(text) => text.len() as u64,
         }
     }
 
@@ -79,6 +82,7 @@ impl Content {
                 None => return Ok(None),
             },
             Self::Contained(contained) => bytes = engine::bytes(contained)?,
+            Self::Text(text) => bytes = text.as_bytes().to_vec(),
         }
         Ok(Some(bytes))
     }

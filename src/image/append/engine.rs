@@ -27,9 +27,6 @@ use crate::image::dockerfile::stages::Stages;
 use crate::image::spool::spool_error;
 use crate::services::docker::{BuildRequest, Builder, DockerEngine, DockerError, ImageFiles};
 
-/// How many places of an image are asked for, one by one.
-const QUESTIONS: usize = 400;
-
 /// What an engine is asked to build with.
 pub(super) struct Building<'a> {
     pub(super) engine: &'a DockerEngine,
@@ -125,21 +122,25 @@ fn sees(instruction: &Instruction, name: &str) -> Result<bool, NotUnderstood> {
 }
 
 /// The files of an image of the engine, asked for one by one. Used by threads that may block.
+#[derive(Debug)]
 pub(super) struct Files {
     files: Arc<ImageFiles>,
     runtime: Handle,
-    asked: AtomicUsize,
+    /// How many more places are asked for.
+    questions: AtomicUsize,
 }
 
 impl Files {
-    pub(super) fn new(files: Arc<ImageFiles>) -> Self {
-        Self { files, runtime: Handle::current(), asked: AtomicUsize::new(0) }
+    /// Asks for so many places at most.
+    pub(super) fn new(files: Arc<ImageFiles>, questions: usize) -> Self {
+        Self { files, runtime: Handle::current(), questions: questions.into() }
     }
 }
 
 impl Unexplored for Files {
     fn get(&self, place: &Place) -> Result<Option<Node>, Stopped> {
-        if self.asked.fetch_add(1, Ordering::Relaxed) >= QUESTIONS {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.questions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
             return Err(NotUnderstood::new("too many files go where the engine's image has some").into());
         }
         let path = text(place);

@@ -71,6 +71,10 @@ fn pack<W: Write>(
                 let content = Observed { inner: spooled.reader(), progress, stop };
                 archive.append_data(&mut header, &path, content).map_err(spool_error)?;
             }
+            Kind::File(Content::Text(content)) => {
+                let mut header = header(EntryType::Regular, attributes, content.len() as u64, mtime, &path);
+                archive.append_data(&mut header, &path, content.as_bytes()).map_err(spool_error)?;
+            }
             Kind::File(Content::Layered(_) | Content::Contained(_)) | Kind::Special => {
                 return Err(damaged(&text(place), "its content cannot be copied"));
             }

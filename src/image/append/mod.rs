@@ -7,6 +7,7 @@
 
 mod accounts;
 mod archive;
+mod asked;
 mod base;
 mod blocks;
 mod config;
@@ -46,7 +47,9 @@ use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::secret::Secret;
 use crate::event::SharedReporter;
-use crate::services::docker::{BuildRequest, ContextFile, DockerEngine, DockerError, LayerDirectories};
+use crate::services::docker::{
+    BuildRequest, ContextFile, DockerEngine, DockerError, ImageFiles, LayerDirectories,
+};
 
 pub use super::dockerfile::NotUnderstood;
 
@@ -79,6 +82,20 @@ impl From<DockerError> for Stopped {
     }
 }
 
+/// What an engine has of an image.
+#[derive(Debug)]
+pub enum Kept {
+    /// The directories of its layers, which can be read.
+    Directories(LayerDirectories),
+    /// All of it, to be asked for its files.
+    Image {
+        /// Its files.
+        files: ImageFiles,
+        /// Its layers, lowest first.
+        diff_ids: Vec<DiffId>,
+    },
+}
+
 /// Where images come from.
 pub trait Images: Sync {
     /// Reads the image of that name from its registry, without its layers; why it cannot, in one
@@ -89,9 +106,8 @@ pub trait Images: Sync {
         architecture: Option<Architecture>,
     ) -> impl Future<Output = Result<Image, String>> + Send;
 
-    /// Where an engine of this machine keeps the layers of the image of that name, if it has it, may
-    /// be asked, and the files can be read.
-    fn kept(&self, reference: &ImageReference) -> impl Future<Output = Option<LayerDirectories>> + Send;
+    /// What an engine has of the image of that name, if it has it and may be asked.
+    fn kept(&self, reference: &ImageReference) -> impl Future<Output = Option<Kept>> + Send;
 
     /// A directory for what is worth remembering of base images; it may be lost at any time.
     fn memory(&self) -> Option<PathBuf>;
@@ -158,9 +174,23 @@ pub async fn build(
             let ((), context) = tokio::try_join!(gathering, async { Ok(walking.await) })?;
             context?
         };
-        let starts = starts.started.clone();
-        let work = Work { stages, plan, around, starts, context, architecture: request.architecture };
-        let mut finished = blocking(move |_stop| Ok(work.finish(target))).await??;
+        let started = starts.started.clone();
+        let mut work =
+            Work { stages, plan, around, starts: started, context, architecture: request.architecture };
+        let mut finished = loop {
+            let carried_out = blocking(move |_stop| {
+                let finished = work.finish(target);
+                Ok((work, finished))
+            });
+            let finished;
+            (work, finished) = carried_out.await?;
+            match finished {
+                Err(Stopped::Unfit(_)) if starts.explore(images, reporter).await? => {
+                    work.starts = starts.started.clone();
+                }
+                finished => break finished?,
+            }
+        };
         let layers = finished.done.iter_mut().filter_map(|done| done.layer.as_mut());
         base::take_out(layers.flat_map(BTreeMap::values_mut).collect(), reporter).await?;
         blocking(move |_stop| {

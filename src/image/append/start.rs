@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use super::asked::Asked;
+use super::base::{Asking, Sources};
 use super::engine::{Building, Files};
 use super::plan::Plan;
 use super::tree::Tree;
-use super::{Images, NotUnderstood, Stopped, base};
+use super::{Images, NotUnderstood, Stopped};
 use crate::domain::reference::ImageReference;
 use crate::event::SharedReporter;
-use crate::image::Image;
 use crate::image::dockerfile::stages::Stages;
+use crate::image::{Image, ImageError};
 use crate::services::docker::{BuildRequest, DockerEngine, ImageFiles};
+
+/// How many places of what an engine has built it is asked for, one by one.
+const QUESTIONS: usize = 400;
 
 /// What is started from, or copied from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +43,8 @@ pub(super) struct Start {
 pub(super) struct Starts {
     pub(super) started: BTreeMap<Key, Start>,
     opened: Vec<Arc<ImageFiles>>,
+    /// By the name of the image.
+    asked: BTreeMap<String, Arc<Asked>>,
 }
 
 impl Starts {
@@ -70,12 +77,12 @@ impl Starts {
         for (&index, &last) in &plan.resumed {
             let id = building.until(index, last).await?.to_string();
             let image = images.export(engine, &id, request.architecture).await?;
-            let tree = self.open(engine, &id).await?;
+            let tree = self.open(engine, &id);
             self.started.insert(Key::Beginning(index), Start { tree, image: Some(image) });
         }
         for &index in &plan.built {
             let id = building.whole(index).await?.to_string();
-            let tree = self.open(engine, &id).await?;
+            let tree = self.open(engine, &id);
             self.started.insert(Key::Stage(index), Start { tree, image: None });
         }
         Ok(())
@@ -95,9 +102,9 @@ impl Starts {
             ImageReference::parse_familiar(name).map_err(|error| unreadable(error.to_string()))?;
         let why = match images.read(&reference, request.architecture).await {
             Ok(image) => {
-                let (memory, kept) = (images.memory(), images.kept(&reference));
-                let (tree, image) = base::files(image, memory.as_deref(), kept, reporter).await?;
-                return Ok(Start { tree, image: Some(image) });
+                // What is copied from has to be read in any case.
+                let asking = if is_base { Asking::Memory } else { Asking::Nobody };
+                return Ok(self.listed(name, &reference, image, asking, images, reporter).await?);
             }
             Err(why) => why,
         };
@@ -111,19 +118,65 @@ impl Starts {
             true => Some(images.export(&engine, &id, request.architecture).await?),
             false => None,
         };
-        Ok(Start { tree: self.open(&engine, &id).await?, image })
+        Ok(Start { tree: self.open(&engine, &id), image })
     }
 
-    async fn open(&mut self, engine: &DockerEngine, id: &str) -> Result<Tree, Stopped> {
-        let files = Arc::new(engine.files(id).await?);
+    /// An image of a registry, with its files.
+    async fn listed(
+        &mut self,
+        name: &str,
+        reference: &ImageReference,
+        image: Image,
+        asking: Asking,
+        images: &impl Images,
+        reporter: &SharedReporter,
+    ) -> Result<Start, ImageError> {
+        let (lists, memory, kept) = (images.memory(), images.memo(), images.kept(reference));
+        let base = Sources { lists, memory, kept, reporter }.files(image, asking).await?;
+        if let Some(asked) = base.asked {
+            self.asked.insert(name.to_owned(), asked);
+        }
+        Ok(Start { tree: base.tree, image: Some(base.image) })
+    }
+
+    /// Finds out more about base images where the files that were asked for were not all that was
+    /// needed; tells whether there is more now.
+    pub(super) async fn explore(
+        &mut self,
+        images: &impl Images,
+        reporter: &SharedReporter,
+    ) -> Result<bool, Stopped> {
+        let (given_up, asked) =
+            std::mem::take(&mut self.asked).into_iter().partition(|(_, asked)| asked.has_given_up());
+        let given_up: BTreeMap<String, Arc<Asked>> = given_up;
+        self.asked = asked;
+        for (name, asked) in &given_up {
+            asked.close().await;
+            let Some(start) = self.started.get(&Key::Image(name.clone())) else { continue };
+            let (Some(image), Ok(reference)) = (start.image.clone(), ImageReference::parse_familiar(name))
+            else {
+                continue;
+            };
+            let asking = if asked.asks() { Asking::Nobody } else { Asking::Engine };
+            let start = self.listed(name, &reference, image, asking, images, reporter).await?;
+            self.started.insert(Key::Image(name.clone()), start);
+        }
+        Ok(!given_up.is_empty())
+    }
+
+    fn open(&mut self, engine: &DockerEngine, id: &str) -> Tree {
+        let files = Arc::new(engine.files(id));
         self.opened.push(files.clone());
-        Ok(Tree::exploring(Arc::new(Files::new(files))))
+        Tree::exploring(Arc::new(Files::new(files, QUESTIONS)))
     }
 
     /// Gives back what the engine keeps for this.
     pub(super) async fn close(&self) {
         for files in &self.opened {
             files.close().await;
+        }
+        for asked in self.asked.values() {
+            asked.close().await;
         }
     }
 }

@@ -36,9 +36,9 @@ pub(super) struct Work {
 
 impl Work {
     /// Carries the stage `target` out, and all it is made of.
-    pub(super) fn finish(mut self, target: usize) -> Result<Finished, Stopped> {
+    pub(super) fn finish(&mut self, target: usize) -> Result<Finished, Stopped> {
         let mut stage = self.stage(target)?;
-        let base = self.lowest(target).and_then(|key| self.starts.remove(&key)?.image);
+        let base = self.lowest(target).and_then(|key| self.starts.get(&key)?.image.clone());
         let architecture = match (self.architecture, &base) {
             (Some(architecture), _) => Some(architecture),
             (None, Some(base)) => Architecture::from_oci(&base.config.platform().architecture),

@@ -1,7 +1,10 @@
-//! Leaves an engine as it was, also where a run is interrupted. Called by `push` and `prefix`, which
-//! begin it, and by whoever ends the program, who waits for it.
+//! Leaves an engine as it was, also where a run is interrupted. Called by `push`, `prefix` and
+//! `files`, which begin it, and by whoever ends the program, who waits for it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -9,6 +12,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use uuid::Uuid;
+
+use crate::domain::digest::Digest;
 
 /// How many threads are at it.
 static UNDER_WAY: Mutex<usize> = Mutex::new(0);
@@ -19,6 +24,55 @@ static DONE: Condvar = Condvar::new();
 pub(super) fn left_by(address: &str, id: &str) -> Option<SocketAddr> {
     let address: SocketAddr = address.parse().ok()?;
     (address.ip() == Ipv4Addr::LOCALHOST && Uuid::try_parse(id).is_ok()).then_some(address)
+}
+
+/// Says of something in an engine which run of lambdactl has made it, and that this goes on while
+/// the value lives.
+#[derive(Debug)]
+pub(super) struct Mark {
+    address: SocketAddr,
+    id: Uuid,
+    /// Answers other runs.
+    _listener: TcpListener,
+}
+
+impl Mark {
+    /// One that nothing else has.
+    ///
+    /// # Errors
+    /// Where nothing can listen on this machine.
+    pub(super) fn new() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Ok(Self { address: listener.local_addr()?, id: Uuid::new_v4(), _listener: listener })
+    }
+
+    /// What it is alone.
+    pub(super) fn id(&self) -> impl Display + use<> {
+        self.id.simple()
+    }
+
+    /// Where the run listens that left such a text, and its ID: if whoever listens there can be
+    /// reached from here, so that it is known whether it goes on.
+    pub(super) fn read(text: &str) -> Option<(SocketAddr, &str)> {
+        let (address, id) = text.strip_suffix(&here())?.strip_suffix('/')?.split_once('/')?;
+        Some((left_by(address, id)?, id))
+    }
+}
+
+impl Display for Mark {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.address, self.id(), here())
+    }
+}
+
+/// A name for what shares its loopback with this process: an engine may serve other machines, and
+/// containers that were given its socket.
+/// <https://man7.org/linux/man-pages/man7/namespaces.7.html>
+fn here() -> String {
+    let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let network = fs::read_link("/proc/self/ns/net").unwrap_or_default();
+    let both = [boot.as_slice(), network.as_os_str().as_encoded_bytes()].concat();
+    Digest::of(&both).short()
 }
 
 /// Whether the run that listened there is no more.
@@ -53,4 +107,25 @@ fn change(by: impl Fn(usize) -> usize) {
     let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
     *under_way = by(*under_way);
     DONE.notify_all();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_says_where_its_run_listens_and_nothing_else_does() {
+        let mark = Mark::new().unwrap();
+        let (text, id, here) = (mark.to_string(), mark.id().to_string(), here());
+        assert_eq!(Mark::read(&text), Some((mark.address, id.as_str())));
+        for other in [
+            format!("192.0.2.1:45123/{id}/{here}"),
+            format!("127.0.0.1:45123/hello/{here}"),
+            format!("127.0.0.1:45123/{id}/elsewhere"),
+            format!("127.0.0.1:45123/{id}"),
+            id,
+        ] {
+            assert_eq!(Mark::read(&other), None, "{other}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Reads single files and directories out of an image: through a container of it that is never
 //! started. Called by `DockerEngine`.
+//!
+//! What a run leaves behind that is killed, the next one removes.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,42 +10,61 @@ use bollard::Docker;
 use bollard::errors::Error as BollardError;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 
 use super::DockerError;
+use super::cleanup::{Mark, in_any_case, is_over};
 use super::export::broken;
 
-/// Marks the containers, should one be left behind.
+/// The label of these containers: the mark of the run that made one, while it needs it.
 const LABEL: &str = "lambdactl.files";
 
-/// The files of an image. The engine keeps a container for it until this is closed, or dropped.
+/// How the names of these containers begin; the ID of their mark comes after it.
+const NAME: &str = "lambdactl-files-";
+
+/// The files of an image. The engine makes a container for them when the first is asked for, and
+/// keeps it until this is closed, or dropped.
 #[derive(Debug)]
 pub struct ImageFiles {
     docker: Docker,
-    container: String,
+    image: String,
+    container: OnceCell<Container>,
     is_closed: AtomicBool,
 }
 
-/// Makes the container.
-pub(super) async fn open(docker: &Docker, image: &str) -> Result<ImageFiles, DockerError> {
+#[derive(Debug)]
+struct Container {
+    name: String,
+    _mark: Mark,
+}
+
+/// Those of the image with this name or ID.
+pub(super) fn of(docker: &Docker, image: &str) -> ImageFiles {
+    let (container, is_closed) = (OnceCell::new(), AtomicBool::new(false));
+    ImageFiles { docker: docker.clone(), image: image.to_owned(), container, is_closed }
+}
+
+async fn create(docker: &Docker, image: &str) -> Result<Container, DockerError> {
+    let doing = || format!("creating a container of `{image}`");
+    let mark = Mark::new().map_err(|error| DockerError::Broken { doing: doing(), why: error.to_string() })?;
     let body = ContainerCreateBody {
         image: Some(image.to_owned()),
         // Images need not say what to start, and containers must.
         entrypoint: Some(vec!["/".to_owned()]),
         cmd: Some(Vec::new()),
-        labels: Some(HashMap::from([(LABEL.to_owned(), String::new())])),
+        labels: Some(HashMap::from([(LABEL.to_owned(), mark.to_string())])),
         network_disabled: Some(true),
         ..ContainerCreateBody::default()
     };
-    let created = docker
-        .create_container(None::<CreateContainerOptions>, body)
-        .await
-        .map_err(|error| broken(format!("creating a container of `{image}`"), error))?;
-    Ok(ImageFiles { docker: docker.clone(), container: created.id, is_closed: AtomicBool::new(false) })
+    let name = format!("{NAME}{}", mark.id());
+    let options = CreateContainerOptionsBuilder::new().name(&name).build();
+    docker.create_container(Some(options), body).await.map_err(|error| broken(doing(), error))?;
+    Ok(Container { name, _mark: mark })
 }
 
 impl ImageFiles {
@@ -58,8 +79,9 @@ impl ImageFiles {
             let doing = format!("reading `{path}` of an image");
             move |error| broken(doing.clone(), error)
         };
+        let container = self.container.get_or_try_init(|| create(&self.docker, &self.image)).await?;
         let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
-        let mut archive = self.docker.download_from_container(&self.container, Some(options)).boxed();
+        let mut archive = self.docker.download_from_container(&container.name, Some(options)).boxed();
         match archive.next().await {
             None => Ok(None),
             Some(Err(BollardError::DockerResponseServerError { status_code: 404, .. })) => Ok(None),
@@ -71,10 +93,11 @@ impl ImageFiles {
         }
     }
 
-    /// Removes the container.
+    /// Removes the container, and those that runs have left behind which were killed.
     pub async fn close(&self) {
+        let Some(container) = self.container.get() else { return };
         if !self.is_closed.swap(true, Ordering::Relaxed) {
-            remove(&self.docker, &self.container).await;
+            tokio::join!(remove(&self.docker, &container.name), remove_leftovers(&self.docker));
         }
     }
 }
@@ -84,15 +107,33 @@ impl Drop for ImageFiles {
         if self.is_closed.load(Ordering::Relaxed) {
             return;
         }
-        let Ok(runtime) = Handle::try_current() else { return };
-        let (docker, container) = (self.docker.clone(), std::mem::take(&mut self.container));
-        runtime.spawn(async move { remove(&docker, &container).await });
+        let Some(container) = self.container.take() else { return };
+        let docker = self.docker.clone();
+        in_any_case(async move { remove(&docker, &container.name).await });
+    }
+}
+
+/// Removes the containers that runs of lambdactl have left behind which were killed.
+pub(super) async fn remove_leftovers(docker: &Docker) {
+    let filters = HashMap::from([("label", vec![LABEL.to_owned()])]);
+    let list = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    // Whoever cannot list them will find them the next time.
+    for found in docker.list_containers(Some(list)).await.unwrap_or_default() {
+        let Some(mark) = found.labels.as_ref().and_then(|labels| labels.get(LABEL)) else { continue };
+        let Some((address, id)) = Mark::read(mark) else { continue };
+        let name = format!("{NAME}{id}");
+        // Images may have the label, too, and their containers inherit it.
+        let is_ours = found.names.unwrap_or_default().contains(&format!("/{name}"));
+        if is_ours && is_over(address).await {
+            remove(docker, &name).await;
+        }
     }
 }
 
 async fn remove(docker: &Docker, container: &str) {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    if let Err(error) = docker.remove_container(container, Some(options)).await {
-        tracing::debug!("the container `{container}` stays in the engine: {error}");
+    match docker.remove_container(container, Some(options)).await {
+        Ok(()) | Err(BollardError::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+        Err(error) => tracing::debug!("the container `{container}` stays in the engine: {error}"),
     }
 }

@@ -277,9 +277,13 @@ impl DockerEngine {
     }
 
     /// Removes what runs that were killed have left in it: the names under which it pushed images to
-    /// this machine, and images of the lower layers of others.
+    /// this machine, images of the lower layers of others, and containers to read files from.
     pub async fn remove_leftovers(&self) {
-        tokio::join!(push::remove_leftovers(&self.docker), prefix::remove_leftovers(&self.docker));
+        tokio::join!(
+            push::remove_leftovers(&self.docker),
+            prefix::remove_leftovers(&self.docker),
+            files::remove_leftovers(&self.docker),
+        );
     }
 
     /// Streams the archive `docker save` would write.
@@ -290,9 +294,9 @@ impl DockerEngine {
         export::export(self.docker.clone(), name.to_owned())
     }
 
-    /// Opens an image to read single files and directories out of it.
-    pub async fn files(&self, image: &str) -> Result<ImageFiles, DockerError> {
-        files::open(&self.docker, image).await
+    /// The files and directories of the image with this name or ID, to be read one by one.
+    pub fn files(&self, image: &str) -> ImageFiles {
+        files::of(&self.docker, image)
     }
 
     /// What kind of engine it is.

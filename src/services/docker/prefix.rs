@@ -11,7 +11,6 @@
 //! behind that is killed, the next one removes.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
@@ -20,15 +19,13 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde_json::json;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
-use super::cleanup::{self, in_any_case, is_over};
+use super::cleanup::{Mark, in_any_case, is_over};
 use super::{DockerError, EngineImage, GraphDriver, container, export};
 use crate::domain::digest::{DiffId, Digest};
 use crate::domain::platform::Platform;
 
-/// The label of these images. It says where the run listens that made one, while it needs it, and
-/// what nobody else's says.
+/// The label of these images: the mark of the run that made one, while it needs it.
 const LABEL: &str = "lambdactl.prefix";
 
 /// An image of the lower layers of another one. The engine keeps it until this is removed, or
@@ -40,18 +37,16 @@ pub struct Prefix {
     /// An engine may go on making an image that nobody waits for any more.
     making: Option<JoinHandle<Result<(), DockerError>>>,
     is_gone: bool,
-    /// Tells other runs that this one goes on.
-    _listener: TcpListener,
+    _mark: Mark,
 }
 
 /// Makes an image of the `count` lowest layers of `image`.
 pub(super) async fn make(docker: &Docker, image: &EngineImage, count: usize) -> Result<Prefix, DockerError> {
     let doing = || format!("making an image of {count} layers of `{}`", image.id.short());
     let broken = |error: std::io::Error| DockerError::Broken { doing: doing(), why: error.to_string() };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(broken)?;
-    let mark = format!("{}/{}", listener.local_addr().map_err(broken)?, Uuid::new_v4().simple());
+    let mark = Mark::new().map_err(broken)?;
     let diff_ids = image.diff_ids.iter().copied().take(count).collect::<Vec<_>>();
-    let configuration = configuration(&image.platform, &diff_ids, &mark);
+    let configuration = configuration(&image.platform, &diff_ids, &mark.to_string());
     let archive = Bytes::from(archive(&configuration, count).map_err(broken)?);
     let (name, loading) = (doing(), docker.clone());
     let mut prefix = Prefix {
@@ -68,7 +63,7 @@ pub(super) async fn make(docker: &Docker, image: &EngineImage, count: usize) -> 
             container::load(&loading, &name, stream::iter([Ok(archive)])).await
         })),
         is_gone: false,
-        _listener: listener,
+        _mark: mark,
     };
     prefix.made().await?;
     Ok(prefix)
@@ -119,18 +114,12 @@ pub(super) async fn remove_leftovers(docker: &Docker) {
     // Whoever cannot list them will find them the next time.
     for found in docker.list_images(Some(list)).await.unwrap_or_default() {
         let Some(mark) = found.labels.get(LABEL) else { continue };
-        let Some(address) = left_by(mark) else { continue };
+        let Some((address, _)) = Mark::read(mark) else { continue };
         let Ok(Some(image)) = export::inspect(docker, &found.id).await else { continue };
         if is_ours(&image, mark) && is_over(address).await {
             remove(docker, &image.id).await;
         }
     }
-}
-
-/// Where the run listens that left this mark.
-fn left_by(mark: &str) -> Option<SocketAddr> {
-    let (address, id) = mark.split_once('/')?;
-    cleanup::left_by(address, id)
 }
 
 /// Whether an image is one of these, and not one that has its label from elsewhere: it has no name,
@@ -189,12 +178,7 @@ mod tests {
 
     #[test]
     fn only_images_of_our_own_are_left_behind() {
-        let id = Uuid::new_v4().simple();
-        let mark = format!("127.0.0.1:45123/{id}");
-        assert_eq!(left_by(&mark), Some("127.0.0.1:45123".parse().unwrap()));
-        for other in [format!("192.0.2.1:45123/{id}"), "127.0.0.1:45123/hello".to_owned(), id.to_string()] {
-            assert_eq!(left_by(&other), None, "{other}");
-        }
+        let mark = Mark::new().unwrap().to_string();
         assert!(is_ours(&made_of(&mark), &mark));
         // A label is inherited by what is built upon an image, and anybody can write one.
         let named = EngineImage { tags: vec!["hello:latest".to_owned()], ..made_of(&mark) };

@@ -2,9 +2,11 @@
 //! owner, and the configuration.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use lambdactl::domain::platform::Architecture;
 use lambdactl::domain::reference::{RepositoryUri, Tag};
+use lambdactl::image::append::{Memory, Stopped};
 use lambdactl::image::known::KnownImages;
 use lambdactl::image::{self, append};
 use lambdactl::pipeline::Uploads;
@@ -13,8 +15,9 @@ use lambdactl::services::docker::{BuildRequest, Builder, DockerEngine};
 
 use super::Entry::{self, Directory, File, Link};
 use super::files::{configuration, files, history_is_in_step};
-use super::{Bases, appended, client, fill, silent};
+use super::{Bases, Remembering, appended, client, fill, silent};
 use crate::support::docker::{Context, context, engine, request};
+use crate::support::engines::usual;
 use crate::support::registry::DockerRegistry;
 
 /// The files all cases choose from.
@@ -420,6 +423,41 @@ async fn images_on_a_base_are_the_engine_s() {
         let (_directory, request) = case(&dockerfile.replace("$BASE", &base));
         compare(name, &engine, &request).await;
     }
+}
+
+#[tokio::test]
+async fn an_engine_that_has_a_base_tells_what_its_layers_would() {
+    let (Some(engine), Some(usual)) = (buildkit().await, usual()) else { return };
+    let registry = DockerRegistry::plain();
+    let base = base(&registry).await;
+    let all: Vec<_> = ON_A_BASE
+        .iter()
+        .map(|(name, dockerfile)| (name, case(&dockerfile.replace("$BASE", &base))))
+        .collect();
+    let mut expected = Vec::new();
+    for (_, (_directory, request)) in &all {
+        expected.push(appended(request).await.unwrap().digest());
+    }
+    usual.docker(&["pull", "-q", &base]);
+    registry.lose_layers();
+    for ((name, (_directory, request)), expected) in all.iter().zip(expected) {
+        assert!(matches!(appended(request).await, Err(Stopped::Failed(_))), "{name}: it had to read layers");
+        let memo = Some(Arc::new(Remembering::default()) as Arc<dyn Memory>);
+        let asking = Bases { memo: memo.clone(), keeping: Some(engine.clone()), ..Bases::default() };
+        for time in ["asked", "asked before"] {
+            let made = append::build(request, &asking, &silent()).await;
+            let made = made.unwrap_or_else(|stopped| panic!("{name}, {time}: {stopped}"));
+            assert_eq!(made.digest(), expected, "{name}, {time}");
+        }
+        // No other file of the base is written over, or copied.
+        if ["configuration", "users and groups by name", "nothing but configuration"].contains(name) {
+            let remembering = Bases { memo, ..Bases::default() };
+            let made = append::build(request, &remembering, &silent()).await;
+            let made = made.unwrap_or_else(|stopped| panic!("{name}, remembered: {stopped}"));
+            assert_eq!(made.digest(), expected, "{name}, remembered");
+        }
+    }
+    usual.docker(&["rmi", &base]);
 }
 
 #[tokio::test]

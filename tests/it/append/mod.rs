@@ -6,18 +6,20 @@ mod reasons;
 mod repeated;
 mod requests;
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use lambdactl::domain::digest::Digest;
 use lambdactl::domain::platform::Architecture;
 use lambdactl::domain::reference::{ImageReference, RegistryHost};
 use lambdactl::event::{SharedReporter, Silent};
-use lambdactl::image::append::{self, Images, Memory, Stopped};
+use lambdactl::image::append::{self, Images, Kept, Memory, Stopped};
 use lambdactl::image::known::KnownImages;
 use lambdactl::image::{self, Image, ImageError, registry};
-use lambdactl::services::docker::{BuildRequest, DockerEngine, LayerDirectories};
+use lambdactl::services::docker::{BuildRequest, DockerEngine};
 use lambdactl::services::http::Trust;
 use lambdactl::services::registry::{Authorization, RegistryClient};
 
@@ -54,8 +56,25 @@ fn fill<'a>(directory: &Path, entries: impl IntoIterator<Item = &'a Entry>) {
 #[derive(Default)]
 struct Bases {
     memory: Option<PathBuf>,
+    memo: Option<Arc<dyn Memory>>,
     engine: Option<DockerEngine>,
+    /// One that has them.
+    keeping: Option<DockerEngine>,
     known: KnownImages,
+}
+
+/// Remembers all, for as long as it lives.
+#[derive(Debug, Default)]
+struct Remembering(Mutex<HashMap<Digest, Vec<u8>>>);
+
+impl Memory for Remembering {
+    fn get(&self, key: &Digest) -> Option<Vec<u8>> {
+        self.0.lock().unwrap().get(key).cloned()
+    }
+
+    fn put(&self, key: &Digest, content: &[u8]) {
+        self.0.lock().unwrap().insert(*key, content.to_vec());
+    }
 }
 
 impl Images for Bases {
@@ -73,8 +92,10 @@ impl Images for Bases {
         read.map_err(|error| error.to_string())
     }
 
-    async fn kept(&self, _reference: &ImageReference) -> Option<LayerDirectories> {
-        None
+    async fn kept(&self, reference: &ImageReference) -> Option<Kept> {
+        let engine = self.keeping.as_ref()?;
+        let found = engine.inspect(&reference.to_string()).await.unwrap().expect("the engine has it");
+        Some(Kept::Image { files: engine.files(&found.id.to_string()), diff_ids: found.diff_ids })
     }
 
     fn memory(&self) -> Option<PathBuf> {
@@ -82,7 +103,7 @@ impl Images for Bases {
     }
 
     fn memo(&self) -> Option<Arc<dyn Memory>> {
-        None
+        self.memo.clone()
     }
 
     async fn engine(&self, request: &BuildRequest) -> Option<(DockerEngine, BuildRequest)> {
