@@ -20,6 +20,7 @@ PUSHERS = {
     "docker push": "docker push -q {target}",
     "docker build": "DOCKER_BUILDKIT=0 docker build -q -t {target} {context} && docker push -q {target}",
     "append": OWN,
+    "unprivileged": bench.AS_A_USER + OWN,
     "assembled": OWN,
 }
 
@@ -68,7 +69,8 @@ class Changes(bench.Bench):
                 if version:
                     self.change(context, case)
                 if case == "fresh" and version:
-                    shutil.rmtree(self.directory / "cache", ignore_errors=True)
+                    for cache in self.directory.glob("cache*"):
+                        shutil.rmtree(cache)
                 if pusher == "docker push":
                     target = f"127.0.0.1:{self.ports[link]}/{repository}:{version}"
                     bench.run(["docker", "build", "-q", "-t", target, context], env=CLASSIC, stderr=subprocess.DEVNULL)
@@ -76,7 +78,8 @@ class Changes(bench.Bench):
                 # The first one is new to the registry as a whole.
                 if version:
                     results[pusher].append(done)
-        shutil.rmtree(self.directory / "cache", ignore_errors=True)
+        for cache in self.directory.glob("cache*"):
+            shutil.rmtree(cache)
         for pusher in results:
             shutil.rmtree(self.context(link, pusher))
         return results

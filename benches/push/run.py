@@ -30,7 +30,9 @@ PUSHERS = {
     "lambdactl": "{lambdactl} push -q --image docker:{image} --function bench --repository {repository}{tag}",
 }
 # The same as somebody who may use the engine and not read its files.
-PUSHERS["unprivileged"] = "setpriv --reuid=65534 --regid=docker --clear-groups " + PUSHERS["lambdactl"]
+# What may ask the engine, and not read its files.
+AS_A_USER = "setpriv --reuid=65534 --regid=docker --clear-groups "
+PUSHERS["unprivileged"] = AS_A_USER + PUSHERS["lambdactl"]
 
 
 def run(command, **more):
@@ -190,7 +192,8 @@ class Bench:
         command = PUSHERS[pusher].format(
             image=image, target=target, repository=repository, tag=tag, lambdactl=self.options.lambdactl, context=context
         )
-        cache = self.directory / ("cache-unprivileged" if pusher == "unprivileged" else "cache")
+        is_user = PUSHERS[pusher].startswith(AS_A_USER)
+        cache = self.directory / ("cache-unprivileged" if is_user else "cache")
         if case in ("cold", "fresh"):
             shutil.rmtree(cache, ignore_errors=True)
         cache.mkdir(exist_ok=True)
@@ -203,7 +206,7 @@ class Bench:
             run(["docker", "tag", image, target])
         own = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ecr[link]}", "AWS_REGION": "us-east-1"}
         own |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "XDG_CACHE_HOME": str(cache)}
-        if pusher == "unprivileged":
+        if is_user:
             own["HOME"] = str(cache)
         os.sync()
         pid = engine_pid()

@@ -147,9 +147,7 @@ impl<F: Future<Output = KnownImages> + Send> Images for Sources<'_, F> {
             let (engine, found) = self.in_engine(reference).await?;
             let kept = move || match engine.directories(&found) {
                 Ok(directories) => Kept::Directories(directories),
-                Err(_) => {
-                    Kept::Image { files: engine.files(&found.id.to_string()), diff_ids: found.diff_ids }
-                }
+                Err(_) => Kept::Image { files: engine.files(found.id), diff_ids: found.diff_ids },
             };
             tokio::task::spawn_blocking(kept).await.ok()
         };

@@ -112,6 +112,13 @@ impl Asked {
         }
     }
 
+    /// Gives back what the engine keeps for this although nobody waits for it.
+    pub(super) fn abandon(&self) {
+        if let Some(engine) = &self.engine {
+            engine.image.abandon();
+        }
+    }
+
     fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }

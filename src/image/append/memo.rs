@@ -5,6 +5,8 @@
 //! times at which its content and its state were changed last, of which nobody can set back the
 //! second. A file that was changed just now may change again without another time: layers with
 //! such files are not remembered. <https://git-scm.com/docs/racy-git>
+//!
+//! Files of an image are what the digests of its layers say, or its own, and need not be fetched.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
-use super::content::Content;
+use super::content::{Contained, Content, Layered};
 use super::tree::{Kind, Node, Place};
 use crate::domain::digest::{DiffId, Digest};
 
@@ -66,7 +68,15 @@ impl Memo {
                     changed = changed.max(at);
                     told
                 }
-                Kind::File(_) | Kind::Special => return None,
+                // The same bytes whenever they are asked for.
+                Kind::File(Content::Layered(Layered { layer, path, .. })) => {
+                    format!("{path:?} of layer {}", layer.descriptor.digest)
+                }
+                Kind::File(Content::Contained(Contained { files, path, .. })) => {
+                    format!("{path:?} of image {}", files.image())
+                }
+                Kind::File(Content::Text(text)) => format!("text {}", Digest::of(text.as_bytes())),
+                Kind::File(Content::Spooled(_)) | Kind::Special => return None,
             };
             // Names are quoted, so that none can be mistaken for what follows it.
             let line = format!("{place:?} {:o} {:?} {what}\n", node.mode, node.owner);

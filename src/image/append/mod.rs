@@ -17,6 +17,7 @@ mod engine;
 mod glob;
 mod layer;
 mod listing;
+mod making;
 mod memo;
 mod plan;
 mod stage;
@@ -29,18 +30,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::content::Content;
+use self::making::Making;
+use self::memo::Memo;
 pub use self::memo::Memory;
-use self::memo::{Memo, State};
 use self::plan::Plan;
 use self::stage::Surroundings;
 use self::start::Starts;
 use self::tree::{Kind, Node, Owner, Tree};
-use self::work::{Finished, Work};
+use self::work::Work;
 use super::dockerfile::parser::Dockerfile;
 use super::dockerfile::stages::{Base, Stages};
-use super::gzip::GzipLayer;
 use super::known::KnownImages;
-use super::work::{Progress, blocking};
+use super::work::blocking;
 use super::{Image, ImageError};
 use crate::domain::digest::DiffId;
 use crate::domain::platform::Architecture;
@@ -52,9 +53,6 @@ use crate::services::docker::{
 };
 
 pub use super::dockerfile::NotUnderstood;
-
-/// Layers below this are not worth sending before the others are made.
-const SMALL: u64 = 1 << 20;
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -177,7 +175,7 @@ pub async fn build(
         let started = starts.started.clone();
         let mut work =
             Work { stages, plan, around, starts: started, context, architecture: request.architecture };
-        let mut finished = loop {
+        let finished = loop {
             let carried_out = blocking(move |_stop| {
                 let finished = work.finish(target);
                 Ok((work, finished))
@@ -191,15 +189,7 @@ pub async fn build(
                 finished => break finished?,
             }
         };
-        let layers = finished.done.iter_mut().filter_map(|done| done.layer.as_mut());
-        base::take_out(layers.flat_map(BTreeMap::values_mut).collect(), reporter).await?;
-        blocking(move |_stop| {
-            let layers = finished.done.iter_mut().filter_map(|done| done.layer.as_mut());
-            engine::take_out(layers.flat_map(BTreeMap::values_mut).collect())?;
-            Ok(finished)
-        })
-        .await
-        .map_err(Stopped::from)
+        Making::begin(finished, Memo::new(images.memo()), epoch, reporter).await.map_err(Stopped::from)
     };
     let knowing = async {
         let known = images.known().await;
@@ -208,82 +198,17 @@ pub async fn build(
         }
         known
     };
-    let (finished, known): (Result<Finished, Stopped>, _) = tokio::join!(finished, knowing);
+    let (making, known): (Result<Making, Stopped>, _) = tokio::join!(finished, knowing);
+    let making = async { Ok(making?.compared(&known, reporter).await?) };
+    let making: Result<Making, Stopped> = making.await;
     let made = async {
-        let finished = Arc::new(finished?);
-        let memo = Memo::new(images.memo());
-        let layers = layers(&finished, &known, memo, epoch, reporter).await?;
+        let (finished, layers) = making?.finish(&known, reporter).await?;
         let mut image = finished.image(&layers, epoch)?;
         known.find(&mut image.layers).await;
         Ok(image)
     };
     let (made, ()) = tokio::join!(made, starts.close());
     made
-}
-
-/// Makes the layers. Those that a registry is known to have are recognised by what is in them,
-/// and not compressed; where `memo` knows that, not even read.
-async fn layers(
-    finished: &Arc<Finished>,
-    known: &KnownImages,
-    memo: Memo,
-    epoch: u64,
-    reporter: &SharedReporter,
-) -> Result<Vec<GzipLayer>, ImageError> {
-    let there = if known.is_empty() {
-        Vec::new()
-    } else {
-        let (finished, memo, reporter) = (finished.clone(), memo.clone(), reporter.clone());
-        let diff_ids = blocking(move |stop| {
-            let seen: Vec<_> = finished
-                .layers()
-                .map(|nodes| {
-                    let state = memo.state(nodes, epoch);
-                    let diff_id = memo.recall(state.as_ref());
-                    (nodes, state, diff_id)
-                })
-                .collect();
-            let unknown = seen.iter().filter(|(_, _, diff_id)| diff_id.is_none());
-            let size = unknown.map(|(nodes, ..)| layer::size(nodes)).sum();
-            let mut progress = Progress::new("reading", Some(size), &reporter);
-            let diff_id = |(nodes, state, diff_id): (_, Option<State>, _)| {
-                if let Some(diff_id) = diff_id {
-                    return Ok(diff_id);
-                }
-                let diff_id = layer::diff_id(nodes, epoch, &mut progress, &stop)?;
-                memo.keep(state.as_ref(), diff_id);
-                Ok(diff_id)
-            };
-            seen.into_iter().map(diff_id).collect()
-        });
-        let diff_ids: Vec<DiffId> = diff_ids.await?;
-        let known = known.layers(&diff_ids).await;
-        diff_ids.iter().map(|diff_id| known.get(diff_id).cloned()).collect()
-    };
-    let (finished, reporter, made) = (finished.clone(), reporter.clone(), known.made());
-    let (level, was_read) = (known.compression(), !known.is_empty());
-    blocking(move |stop| {
-        let there = || there.iter().cloned().chain(std::iter::repeat(None));
-        let missing = finished.layers().zip(there()).filter(|(_, there)| there.is_none());
-        let size = missing.map(|(nodes, _)| layer::size(nodes)).sum();
-        let mut progress = Progress::new("compressing", Some(size), &reporter);
-        let layers = finished.layers().zip(there()).map(|(nodes, there)| match there {
-            Some(layer) => Ok(layer),
-            None => {
-                // What was read before is remembered since.
-                let state = if was_read { None } else { memo.state(nodes, epoch) };
-                let layer = layer::write(nodes, epoch, level, &mut progress, &stop)?;
-                memo.keep(state.as_ref(), layer.diff_id);
-                if let Some(made) = made.as_ref().filter(|_| layer.size > SMALL) {
-                    // Whoever sends layers early may have given up.
-                    let _ = made.send(layer.clone());
-                }
-                Ok(layer)
-            }
-        });
-        layers.collect()
-    })
-    .await
 }
 
 /// The time of all that is made, in seconds since 1970.

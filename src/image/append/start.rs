@@ -10,6 +10,7 @@ use super::engine::{Building, Files};
 use super::plan::Plan;
 use super::tree::Tree;
 use super::{Images, NotUnderstood, Stopped};
+use crate::domain::digest::Digest;
 use crate::domain::reference::ImageReference;
 use crate::event::SharedReporter;
 use crate::image::dockerfile::stages::Stages;
@@ -75,14 +76,14 @@ impl Starts {
         let Some((engine, request)) = &engine else { return Ok(()) };
         let building = Building { engine, request, dockerfile, stages, reporter };
         for (&index, &last) in &plan.resumed {
-            let id = building.until(index, last).await?.to_string();
-            let image = images.export(engine, &id, request.architecture).await?;
-            let tree = self.open(engine, &id);
+            let id = building.until(index, last).await?;
+            let image = images.export(engine, &id.to_string(), request.architecture).await?;
+            let tree = self.open(engine, id);
             self.started.insert(Key::Beginning(index), Start { tree, image: Some(image) });
         }
         for &index in &plan.built {
-            let id = building.whole(index).await?.to_string();
-            let tree = self.open(engine, &id);
+            let id = building.whole(index).await?;
+            let tree = self.open(engine, id);
             self.started.insert(Key::Stage(index), Start { tree, image: None });
         }
         Ok(())
@@ -113,12 +114,11 @@ impl Starts {
         if request.architecture.is_some_and(|wanted| !found.platform.runs_on(wanted)) {
             return Err(unreadable(format!("{why}, and the engine's is for {}", found.platform)).into());
         }
-        let id = found.id.to_string();
         let image = match is_base {
-            true => Some(images.export(&engine, &id, request.architecture).await?),
+            true => Some(images.export(&engine, &found.id.to_string(), request.architecture).await?),
             false => None,
         };
-        Ok(Start { tree: self.open(&engine, &id), image })
+        Ok(Start { tree: self.open(&engine, found.id), image })
     }
 
     /// An image of a registry, with its files.
@@ -164,7 +164,8 @@ impl Starts {
         Ok(!given_up.is_empty())
     }
 
-    fn open(&mut self, engine: &DockerEngine, id: &str) -> Tree {
+    /// An image of the engine.
+    fn open(&mut self, engine: &DockerEngine, id: Digest) -> Tree {
         let files = Arc::new(engine.files(id));
         self.opened.push(files.clone());
         Tree::exploring(Arc::new(Files::new(files, QUESTIONS)))
@@ -177,6 +178,18 @@ impl Starts {
         }
         for asked in self.asked.values() {
             asked.close().await;
+        }
+    }
+}
+
+impl Drop for Starts {
+    fn drop(&mut self) {
+        // Whoever is looking up files on another thread keeps them meanwhile.
+        for files in &self.opened {
+            files.abandon();
+        }
+        for asked in self.asked.values() {
+            asked.abandon();
         }
     }
 }

@@ -151,7 +151,7 @@ fn machine_of(path: &Path) -> Option<Machine> {
 pub(super) struct Finished {
     base: Option<Image>,
     config: Config,
-    pub(super) done: Vec<Done>,
+    done: Vec<Done>,
     architecture: Architecture,
 }
 
@@ -159,6 +159,11 @@ impl Finished {
     /// What each layer that is to be made has in it.
     pub(super) fn layers(&self) -> impl Iterator<Item = &BTreeMap<Place, Node>> {
         self.done.iter().filter_map(|done| done.layer.as_ref())
+    }
+
+    /// The same, to be changed.
+    pub(super) fn layers_mut(&mut self) -> impl Iterator<Item = &mut BTreeMap<Place, Node>> {
+        self.done.iter_mut().filter_map(|done| done.layer.as_mut())
     }
 
     /// The image, with the layers that were made for what was done.

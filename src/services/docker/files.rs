@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 use super::DockerError;
 use super::cleanup::{Mark, in_any_case, is_over};
 use super::export::broken;
+use crate::domain::digest::Digest;
 
 /// The label of these containers: the mark of the run that made one, while it needs it.
 const LABEL: &str = "lambdactl.files";
@@ -32,7 +33,7 @@ const NAME: &str = "lambdactl-files-";
 #[derive(Debug)]
 pub struct ImageFiles {
     docker: Docker,
-    image: String,
+    image: Digest,
     container: OnceCell<Container>,
     is_closed: AtomicBool,
 }
@@ -43,17 +44,17 @@ struct Container {
     _mark: Mark,
 }
 
-/// Those of the image with this name or ID.
-pub(super) fn of(docker: &Docker, image: &str) -> ImageFiles {
+/// Those of the image with this ID.
+pub(super) fn of(docker: &Docker, image: Digest) -> ImageFiles {
     let (container, is_closed) = (OnceCell::new(), AtomicBool::new(false));
-    ImageFiles { docker: docker.clone(), image: image.to_owned(), container, is_closed }
+    ImageFiles { docker: docker.clone(), image, container, is_closed }
 }
 
-async fn create(docker: &Docker, image: &str) -> Result<Container, DockerError> {
+async fn create(docker: &Docker, image: &Digest) -> Result<Container, DockerError> {
     let doing = || format!("creating a container of `{image}`");
     let mark = Mark::new().map_err(|error| DockerError::Broken { doing: doing(), why: error.to_string() })?;
     let body = ContainerCreateBody {
-        image: Some(image.to_owned()),
+        image: Some(image.to_string()),
         // Images need not say what to start, and containers must.
         entrypoint: Some(vec!["/".to_owned()]),
         cmd: Some(Vec::new()),
@@ -68,6 +69,11 @@ async fn create(docker: &Docker, image: &str) -> Result<Container, DockerError> 
 }
 
 impl ImageFiles {
+    /// The ID of the image.
+    pub fn image(&self) -> &Digest {
+        &self.image
+    }
+
     /// The tar archive of what is at `path`, a directory with all there is in it; links above it
     /// are followed, one at its end is not. `None` where nothing is there.
     pub async fn archive(
@@ -84,7 +90,12 @@ impl ImageFiles {
         let mut archive = self.docker.download_from_container(&container.name, Some(options)).boxed();
         match archive.next().await {
             None => Ok(None),
-            Some(Err(BollardError::DockerResponseServerError { status_code: 404, .. })) => Ok(None),
+            // Nor is there anything where the container is gone: that is another matter.
+            Some(Err(BollardError::DockerResponseServerError { status_code: 404, message }))
+                if !message.to_lowercase().contains("no such container") =>
+            {
+                Ok(None)
+            }
             Some(Err(error)) => Err(failed(error)),
             Some(Ok(first)) => {
                 let rest = archive.map(move |chunk| chunk.map_err(&failed));
@@ -95,21 +106,29 @@ impl ImageFiles {
 
     /// Removes the container, and those that runs have left behind which were killed.
     pub async fn close(&self) {
-        let Some(container) = self.container.get() else { return };
-        if !self.is_closed.swap(true, Ordering::Relaxed) {
-            tokio::join!(remove(&self.docker, &container.name), remove_leftovers(&self.docker));
+        if let Some(container) = self.to_remove() {
+            tokio::join!(remove(&self.docker, container), remove_leftovers(&self.docker));
         }
+    }
+
+    /// Removes the container although nobody waits for it, while others may still be reading.
+    pub fn abandon(&self) {
+        if let Some(container) = self.to_remove() {
+            let (docker, container) = (self.docker.clone(), container.to_owned());
+            in_any_case(async move { remove(&docker, &container).await });
+        }
+    }
+
+    /// The container, where there is one that is not removed yet.
+    fn to_remove(&self) -> Option<&str> {
+        let container = self.container.get()?;
+        (!self.is_closed.swap(true, Ordering::Relaxed)).then_some(container.name.as_str())
     }
 }
 
 impl Drop for ImageFiles {
     fn drop(&mut self) {
-        if self.is_closed.load(Ordering::Relaxed) {
-            return;
-        }
-        let Some(container) = self.container.take() else { return };
-        let docker = self.docker.clone();
-        in_any_case(async move { remove(&docker, &container.name).await });
+        self.abandon();
     }
 }
 

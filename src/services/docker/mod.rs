@@ -294,8 +294,8 @@ impl DockerEngine {
         export::export(self.docker.clone(), name.to_owned())
     }
 
-    /// The files and directories of the image with this name or ID, to be read one by one.
-    pub fn files(&self, image: &str) -> ImageFiles {
+    /// The files and directories of the image with this ID, to be read one by one.
+    pub fn files(&self, image: Digest) -> ImageFiles {
         files::of(&self.docker, image)
     }
 

@@ -20,7 +20,7 @@ use crate::support::registry::DockerRegistry;
 use crate::support::world::World;
 
 /// Puts an image of two layers into another registry; its name there.
-async fn base(registry: &DockerRegistry, content: &'static str) -> String {
+pub async fn base(registry: &DockerRegistry, content: &'static str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let dockerfile = "FROM scratch\nCOPY one /base/\nCOPY two /base/\nENV BASE=1\n";
     let files = [File("one", 0o644, "1"), File("two", 0o644, content), File("Dockerfile", 0o644, dockerfile)];
@@ -44,7 +44,7 @@ fn asked(world: &World, command: &str, directory: &Path) -> Vec<String> {
 }
 
 /// Two projects on `base`, the second one without a Dockerfile. They have a file `code`.
-fn projects(world: &World, base: &str) -> [PathBuf; 2] {
+pub fn projects(world: &World, base: &str) -> [PathBuf; 2] {
     let dockerfile = world.sandbox.path().join("dockerfile");
     let assembled = world.sandbox.path().join("assembled");
     for directory in [&dockerfile, &assembled] {
@@ -83,6 +83,23 @@ fn a_change_costs_six_requests_and_none_costs_one() {
         }
         assert_eq!(asked(&world, command, directory), expected, "{what}, one file changed");
     }
+}
+
+#[test]
+fn files_of_another_image_are_fetched_once() {
+    let (registry, world) = (DockerRegistry::plain(), World::new());
+    let other = Runtime::new().unwrap().block_on(base(&registry, "2"));
+    let [directory, _] = projects(&world, &other);
+    let text = format!(
+        "FROM scratch\nCOPY --from={other} /base/one /copied\nCOPY bootstrap code /\nENTRYPOINT [\"/bootstrap\"]\n"
+    );
+    fs::write(directory.join("Dockerfile"), text).unwrap();
+    asked(&world, "push", &directory);
+    registry.lose_layers();
+    assert_eq!(asked(&world, "push", &directory), ["HEAD manifest"]);
+    fs::write(directory.join("code"), "new").unwrap();
+    let lines = world.sandbox.json(0, ["push", "--local", directory.to_str().unwrap()]);
+    assert_eq!(lines.last().unwrap()["layers_uploaded"], 1, "{lines:#?}");
 }
 
 #[test]

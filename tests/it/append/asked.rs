@@ -1,0 +1,159 @@
+//! What an engine is asked for about images it has, and what it keeps for that.
+
+use std::fs;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use lambdactl::domain::digest::Digest;
+use lambdactl::services::docker::{DockerEngine, DockerError, ImageFiles};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::requests::{base, projects};
+use super::silent;
+use crate::support::docker::context_in;
+use crate::support::engine_proxy::{EngineProxy, Treatment};
+use crate::support::engines::{Engine, usual};
+use crate::support::registry::DockerRegistry;
+use crate::support::sandbox::{Sandbox, signal};
+use crate::support::wait_for;
+use crate::support::world::World;
+
+/// A world whose engine is behind `proxy`, so that its files cannot be read.
+fn behind(proxy: &EngineProxy) -> World {
+    let mut sandbox = Sandbox::new();
+    sandbox.set("DOCKER_HOST", &proxy.host());
+    World::in_sandbox(sandbox)
+}
+
+/// The containers of an image that files are read from.
+fn containers(engine: &Engine, image: &str) -> Vec<String> {
+    let ancestor = format!("ancestor={image}");
+    let list = ["ps", "--all", "--format", "{{.Names}}", "--filter", "label=lambdactl.files", "--filter"];
+    engine.docker(&[&list[..], &[&ancestor]].concat()).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_a_base_has_is_asked_of_an_engine_once() {
+    let Some(usual) = usual() else { return };
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = requests.clone();
+    let proxy = EngineProxy::start(&usual.host, move |line| {
+        seen.lock().unwrap().push(line.to_owned());
+        Treatment::Pass
+    });
+    let (registry, world) = (DockerRegistry::plain(), behind(&proxy));
+    let base = Runtime::new().unwrap().block_on(base(&registry, "2"));
+    usual.docker(&["pull", "-q", &base]);
+    let [project, _] = projects(&world, &base);
+    let push = |builder: &str| {
+        let arguments = ["push", "--local", "--function", "hello", "--builder", builder];
+        let project = project.to_str().unwrap();
+        let mut lines = world.sandbox.json(0, [&arguments[..], &[project]].concat());
+        (lines.pop().unwrap()["image_digest"].clone(), std::mem::take(&mut *requests.lock().unwrap()))
+    };
+    // Without an engine the layers have to be fetched.
+    let (fetched, asked) = push("append");
+    assert!(!asked.iter().any(|line| line.contains("/containers/")), "{asked:#?}");
+    fs::remove_dir_all(world.sandbox.path().join("home/.cache/lambdactl/layers")).unwrap();
+    registry.lose_layers();
+    let (told, asked) = push("auto");
+    assert_eq!(told, fetched);
+    assert!(asked.iter().any(|line| line.contains("/containers/create")), "{asked:#?}");
+    assert_eq!(containers(&usual, &base), [""; 0]);
+    let (again, asked) = push("auto");
+    assert_eq!((again, asked), (fetched.clone(), Vec::new()), "it was told before");
+    fs::write(project.join("code"), "new").unwrap();
+    let (changed, asked) = push("auto");
+    assert_eq!(asked, [""; 0], "other files go to the same places");
+    assert_ne!(changed, fetched);
+    usual.docker(&["rmi", &base]);
+}
+
+#[test]
+fn what_is_kept_for_an_interrupted_run_goes() {
+    let Some(usual) = usual() else { return };
+    let proxy = EngineProxy::start(&usual.host, |line| match line.contains("/archive?") {
+        true => Treatment::Hold,
+        false => Treatment::Pass,
+    });
+    let (registry, world) = (DockerRegistry::plain(), behind(&proxy));
+    let base = Runtime::new().unwrap().block_on(base(&registry, "2"));
+    usual.docker(&["pull", "-q", &base]);
+    let [project, _] = projects(&world, &base);
+    let mut command = world.sandbox.lambdactl(["push", "--local", project.to_str().unwrap()]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("a container", Duration::from_secs(60), || containers(&usual, &base).pop());
+    signal(child.id(), "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let gone = || containers(&usual, &base).is_empty().then_some(());
+    wait_for("the container to be gone", Duration::from_secs(30), gone);
+    usual.docker(&["rmi", &base]);
+}
+
+/// An image in the engine, with the directory it was built from.
+async fn image(usual: &Engine, engine: &DockerEngine) -> (impl Drop + use<>, Digest) {
+    let directory = context_in(usual.location(), "FROM scratch\nCOPY tool /tool\n", &[]);
+    let request = crate::support::docker::request(directory.path(), &[]);
+    let id = engine.build(&request, &silent()).await.unwrap();
+    (directory, id)
+}
+
+/// Reads what is at `path` to its end, as long as which an engine keeps the container locked; tells
+/// whether anything is there.
+async fn read(files: &ImageFiles, path: &str) -> Result<bool, DockerError> {
+    let Some(archive) = files.archive(path).await? else { return Ok(false) };
+    archive.try_for_each(|_| std::future::ready(Ok(()))).await?;
+    Ok(true)
+}
+
+#[tokio::test]
+async fn a_file_is_not_absent_because_its_container_is() {
+    let Some(usual) = usual() else { return };
+    let engine = DockerEngine::connect(&usual.location()).await.unwrap();
+    let (_directory, id) = image(&usual, &engine).await;
+    let files = engine.files(id);
+    assert!(read(&files, "/tool").await.unwrap());
+    assert!(!read(&files, "/none").await.unwrap());
+    let containers = containers(&usual, &id.to_string());
+    assert_eq!(containers.len(), 1);
+    usual.docker(&["rm", &containers[0]]);
+    assert!(read(&files, "/tool").await.is_err());
+}
+
+#[tokio::test]
+async fn a_container_that_a_killed_run_has_left_behind_goes_and_no_other() {
+    let Some(usual) = usual() else { return };
+    let engine = DockerEngine::connect(&usual.location()).await.unwrap();
+    let (_directory, id) = image(&usual, &engine).await;
+    let files = engine.files(id);
+    read(&files, "/tool").await.unwrap();
+    let live = containers(&usual, &id.to_string()).pop().unwrap();
+    let inspected: Vec<Value> = serde_json::from_str(&usual.docker(&["inspect", &live])).unwrap();
+    let mark = inspected[0]["Config"]["Labels"]["lambdactl.files"].as_str().unwrap();
+    let (_, here) = mark.rsplit_once('/').unwrap();
+    // Nobody listens at port 1.
+    let create = |name: &str, mark: &str| {
+        let (label, id) = (format!("lambdactl.files={mark}"), id.to_string());
+        usual.docker(&["create", "--name", name, "--label", &label, &id, "/tool"]);
+    };
+    let new = || uuid::Uuid::new_v4().simple().to_string();
+    let (left, elsewhere, named) = (new(), new(), new());
+    create(&format!("lambdactl-files-{left}"), &format!("127.0.0.1:1/{left}/{here}"));
+    create(&format!("lambdactl-files-{elsewhere}"), &format!("127.0.0.1:1/{elsewhere}/sha256:012345678901"));
+    create(&format!("lambdactl-test-{named}"), &format!("127.0.0.1:1/{named}/{here}"));
+    engine.remove_leftovers().await;
+    let mut there = containers(&usual, &id.to_string());
+    there.sort();
+    let others = [format!("lambdactl-files-{elsewhere}"), format!("lambdactl-test-{named}")];
+    let mut expected = [&others[..], &[live]].concat();
+    expected.sort();
+    assert_eq!(there, expected);
+    for name in others {
+        usual.docker(&["rm", &name]);
+    }
+    files.close().await;
+    assert_eq!(containers(&usual, &id.to_string()), [""; 0]);
+}
