@@ -145,11 +145,7 @@ impl<F: Future<Output = KnownImages> + Send> Images for Sources<'_, F> {
         }
         let asking = async {
             let (engine, found) = self.in_engine(reference).await?;
-            let kept = move || match engine.directories(&found) {
-                Ok(directories) => Kept::Directories(directories),
-                Err(_) => Kept::Image { files: engine.files(found.id), diff_ids: found.diff_ids },
-            };
-            tokio::task::spawn_blocking(kept).await.ok()
+            Some(Kept { files: engine.files(found.id), diff_ids: found.diff_ids })
         };
         tokio::time::timeout(PATIENCE, asking).await.ok()?
     }

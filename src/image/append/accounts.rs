@@ -14,11 +14,6 @@ pub(super) const FILES: [&str; 2] = ["/etc/passwd", "/etc/group"];
 /// No list is read that is larger.
 pub(super) const LARGEST: u64 = 64 << 10;
 
-/// Whether a file of an archive may be one of them.
-pub(super) fn may_be(name: &str) -> bool {
-    FILES.iter().any(|file| name.ends_with(file.trim_start_matches('/')))
-}
-
 /// The user of a name, with its own group.
 pub(super) fn user(tree: &mut Tree, name: &str) -> Result<Option<Owner>, Stopped> {
     let Some(text) = read(tree, FILES[0])? else { return Ok(None) };

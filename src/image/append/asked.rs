@@ -1,5 +1,8 @@
-//! What files a base image has, asked of an engine that has the image, one by one: that spares
-//! fetching its layers only to list them. What was answered is remembered by the layers.
+//! What files a base image has: what was asked before is remembered by its layers, and for the rest
+//! there is an engine that has the image, or the lists of its layers.
+//!
+//! A Dockerfile asks for a dozen places, and for the same ones every time. Asking an engine for them
+//! spares fetching the layers of an image only to list them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,16 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Contained, Content};
+use super::content::{Content, Unknown};
 use super::engine::Files;
 use super::memo::Memory;
 use super::tree::{Kind, Node, Owner, Place, Unexplored, text};
 use super::{NotUnderstood, Stopped, accounts};
 use crate::domain::digest::{DiffId, Digest};
-use crate::services::docker::ImageFiles;
-
-/// How many places an engine is asked for. It takes up to a twentieth of a second for each.
-const QUESTIONS: usize = 100;
 
 /// What engines put into every container, whether the image has it or not, and where.
 /// <https://github.com/moby/moby/blob/v28.5.2/daemon/initlayer/setup_unix.go>
@@ -26,17 +25,20 @@ const OF_ENGINES: [&str; 8] =
 /// The files of a base image.
 #[derive(Debug)]
 pub(super) struct Asked {
-    engine: Option<Engine>,
+    source: Source,
     key: Digest,
     memory: Option<Arc<dyn Memory>>,
     answers: Mutex<Answers>,
-    has_given_up: AtomicBool,
+    has_given_up: Arc<AtomicBool>,
 }
 
-#[derive(Debug)]
-struct Engine {
-    files: Files,
-    image: Arc<ImageFiles>,
+/// Who knows more than what is remembered.
+pub(super) enum Source {
+    Nobody,
+    /// An engine that has the image.
+    Engine(Files),
+    /// The lists of its layers.
+    Lists(Box<dyn Unexplored>),
 }
 
 #[derive(Debug)]
@@ -71,27 +73,26 @@ impl Asked {
     /// Those of the image of these layers, as far as they were asked for before; `None` where
     /// nothing was.
     pub(super) fn before(diff_ids: &[DiffId], memory: Option<Arc<dyn Memory>>) -> Option<Self> {
-        let key = key(diff_ids);
-        let known = serde_json::from_slice(&memory.as_ref()?.get(&key)?).ok()?;
-        let answers = Mutex::new(Answers { known, has_new: false });
-        Some(Self { engine: None, key, memory, answers, has_given_up: AtomicBool::new(false) })
+        let asked = Self::of(Source::Nobody, diff_ids, memory);
+        let is_new = asked.answers().has_new;
+        (!is_new).then_some(asked)
     }
 
-    /// The same, and an engine that has the image is asked for what is not known.
-    pub(super) fn of_engine(image: ImageFiles, diff_ids: &[DiffId], memory: Option<Arc<dyn Memory>>) -> Self {
-        let image = Arc::new(image);
-        let engine = Some(Engine { files: Files::new(image.clone(), QUESTIONS), image });
-        if let Some(before) = Self::before(diff_ids, memory.clone()) {
-            return Self { engine, ..before };
-        }
+    /// The same, where there is somebody who knows more.
+    pub(super) fn of(source: Source, diff_ids: &[DiffId], memory: Option<Arc<dyn Memory>>) -> Self {
+        let layers: Vec<String> = diff_ids.iter().map(|diff_id| diff_id.0.to_string()).collect();
+        let key = Digest::of(format!("files of {}", layers.join(" ")).as_bytes());
+        let bytes = memory.as_ref().and_then(|memory| memory.get(&key));
+        let known = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         // That nothing is asked for is worth knowing, too.
-        let answers = Mutex::new(Answers { known: BTreeMap::new(), has_new: true });
-        Self { engine, key: key(diff_ids), memory, answers, has_given_up: AtomicBool::new(false) }
+        let answers = Answers { has_new: known.is_none(), known: known.unwrap_or_default() };
+        let (answers, has_given_up) = (Mutex::new(answers), Arc::default());
+        Self { source, key, memory, answers, has_given_up }
     }
 
-    /// Whether an engine is asked.
+    /// Whether anybody is asked for what is not remembered.
     pub(super) fn asks(&self) -> bool {
-        self.engine.is_some()
+        !matches!(self.source, Source::Nobody)
     }
 
     /// Whether there was a question that was not answered.
@@ -99,10 +100,10 @@ impl Asked {
         self.has_given_up.load(Ordering::Relaxed)
     }
 
-    /// Gives back what the engine keeps for this, and remembers what is new.
+    /// Gives back what an engine keeps for this, and remembers what is new.
     pub(super) async fn close(&self) {
-        if let Some(engine) = &self.engine {
-            engine.image.close().await;
+        if let Source::Engine(files) = &self.source {
+            files.image().close().await;
         }
         let answers = self.answers();
         if let Some(memory) = self.memory.as_ref().filter(|_| answers.has_new)
@@ -112,10 +113,10 @@ impl Asked {
         }
     }
 
-    /// Gives back what the engine keeps for this although nobody waits for it.
+    /// Gives back what an engine keeps for this although nobody waits for it.
     pub(super) fn abandon(&self) {
-        if let Some(engine) = &self.engine {
-            engine.image.abandon();
+        if let Source::Engine(files) = &self.source {
+            files.image().abandon();
         }
     }
 
@@ -128,27 +129,40 @@ impl Asked {
         NotUnderstood::new("what the engine does not tell of its image").into()
     }
 
-    /// Asks the engine.
-    fn ask(&self, place: &Place, path: &str) -> Result<Option<Answer>, Stopped> {
-        let engine = self.engine.as_ref().ok_or_else(|| self.give_up())?;
-        let get = |place: &Place| engine.files.get(place).map_err(|_| self.give_up());
+    /// Asks whoever knows.
+    fn ask(&self, place: &Place, path: &str) -> Result<Option<Node>, Stopped> {
+        let files = match &self.source {
+            Source::Nobody => return Err(self.give_up()),
+            Source::Lists(lists) => return lists.get(place),
+            Source::Engine(files) => files,
+        };
+        if is_of_engines(path) {
+            return Err(self.give_up());
+        }
+        let get = |place: &Place| files.get(place).map_err(|_| self.give_up());
         let Some(node) = get(place)? else { return Ok(None) };
+        // Containers have it in any case.
         if path == "/etc" {
-            // Containers have it in any case.
-            let mut has_own = false;
+            let mut is_own = false;
             for file in accounts::FILES {
-                has_own |= get(&super::tree::place(file))?.is_some();
+                is_own |= get(&super::tree::place(file))?.is_some();
             }
-            if !has_own {
+            if !is_own {
                 return Err(self.give_up());
             }
         }
-        let what = match node.kind {
+        Ok(Some(node))
+    }
+
+    /// What is worth remembering of it.
+    fn answer(&self, node: &Node, path: &str) -> Result<Option<Answer>, Stopped> {
+        let what = match &node.kind {
             Kind::Directory => What::Directory,
             Kind::Special => What::Special,
-            Kind::Link(target) => {
-                What::Link(target.into_os_string().into_string().map_err(|_| self.give_up())?)
-            }
+            Kind::Link(target) => match target.to_str() {
+                Some(target) => What::Link(target.to_owned()),
+                None => return Ok(None),
+            },
             Kind::File(content) => {
                 let is_list = accounts::FILES.contains(&path) && content.size() <= accounts::LARGEST;
                 let bytes = if is_list { content.bytes().map_err(|_| self.give_up())? } else { None };
@@ -159,18 +173,20 @@ impl Asked {
         Ok(Some(Answer { what, mode: node.mode, user: node.owner.user, group: node.owner.group }))
     }
 
-    fn node(&self, path: &str, answer: Answer) -> Result<Node, Stopped> {
+    /// What was answered before.
+    fn node(&self, place: &Place, path: &str, answer: Answer) -> Result<Node, Stopped> {
         let kind = match answer.what {
             What::Directory => Kind::Directory,
             What::Special => Kind::Special,
             What::Link(target) => Kind::Link(target.into()),
             What::File { text: Some(text), .. } => Kind::File(Content::Text(text.into())),
-            What::File { size, text: None } => {
-                // Its content may be needed.
-                let engine = self.engine.as_ref().ok_or_else(|| self.give_up())?;
-                let (files, path) = (engine.image.clone(), path.to_owned());
-                Kind::File(Content::Contained(Contained { files, path, size }))
-            }
+            What::File { size, text: None } => match &self.source {
+                Source::Nobody => {
+                    Kind::File(Content::Unknown(Unknown { size, is_wanted: self.has_given_up.clone() }))
+                }
+                Source::Lists(lists) => return lists.get(place)?.ok_or_else(|| self.give_up()),
+                Source::Engine(files) => Kind::File(files.content(path.to_owned(), size)),
+            },
         };
         Ok(Node { kind, mode: answer.mode, owner: Owner { user: answer.user, group: answer.group } })
     }
@@ -178,31 +194,49 @@ impl Asked {
 
 impl Unexplored for Asked {
     fn get(&self, place: &Place) -> Result<Option<Node>, Stopped> {
-        let path = text(place);
-        if is_of_engines(&path) || place.iter().any(|name| name.to_str().is_none()) {
-            return Err(self.give_up());
+        // As text these would be others.
+        if place.iter().any(|name| name.to_str().is_none()) {
+            return match &self.source {
+                Source::Lists(lists) => lists.get(place),
+                _ => Err(self.give_up()),
+            };
         }
+        let path = text(place);
         let known = self.answers().known.get(&path).cloned();
-        let answer = match known {
-            Some(known) => known,
-            None => {
-                let answer = self.ask(place, &path)?;
-                let mut answers = self.answers();
-                answers.has_new = true;
-                answers.known.insert(path.clone(), answer.clone());
-                answer
-            }
+        if let Some(known) = known {
+            return known.map(|answer| self.node(place, &path, answer)).transpose();
+        }
+        let found = self.ask(place, &path)?;
+        let answer = match &found {
+            Some(node) => self.answer(node, &path)?.map(Some),
+            None => Some(None),
         };
-        answer.map(|answer| self.node(&path, answer)).transpose()
+        if let Some(answer) = answer {
+            let mut answers = self.answers();
+            answers.known.insert(path, answer);
+            answers.has_new = true;
+        }
+        Ok(found)
     }
 
     fn below(&self, directory: &Place) -> Result<Vec<(Place, Node)>, Stopped> {
         let path = text(directory);
-        let has_of_engines = OF_ENGINES.iter().any(|of| is_in(of, &path)) || is_of_engines(&path);
-        match &self.engine {
-            Some(engine) if !has_of_engines => engine.files.below(directory).map_err(|_| self.give_up()),
+        let has_of_engines = || OF_ENGINES.iter().any(|of| is_in(of, &path)) || is_of_engines(&path);
+        match &self.source {
+            Source::Lists(lists) => lists.below(directory),
+            Source::Engine(files) if !has_of_engines() => files.below(directory).map_err(|_| self.give_up()),
             _ => Err(self.give_up()),
         }
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nobody => "Nobody",
+            Self::Engine(_) => "Engine",
+            Self::Lists(_) => "Lists",
+        })
     }
 }
 
@@ -213,9 +247,4 @@ fn is_of_engines(path: &str) -> bool {
 /// Whether something is a place, or in it.
 fn is_in(path: &str, place: &str) -> bool {
     path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || place == "/")
-}
-
-fn key(diff_ids: &[DiffId]) -> Digest {
-    let layers: Vec<String> = diff_ids.iter().map(|diff_id| diff_id.0.to_string()).collect();
-    Digest::of(format!("files of {}", layers.join(" ")).as_bytes())
 }

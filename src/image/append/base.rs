@@ -5,26 +5,21 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tar::{Archive, EntryType};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::asked::Asked;
+use super::asked::{Asked, Source};
 use super::content::{Content, Layered, Spooled};
 use super::listing::{Entry, EntryKind, Listing};
-use super::tree::{Kind, Node, Owner, Place, Tree, Unexplored, place as place_of, text};
-use super::{Kept, Memory, Stopped, accounts};
-use crate::domain::digest::{DiffId, Digest};
+use super::tree::{Kind, Node, Owner, Place, Unexplored, place as place_of, text};
+use super::{Kept, Memory, Stopped, engine};
+use crate::domain::digest::Digest;
 use crate::event::SharedReporter;
 use crate::image::gzip::Compression;
 use crate::image::seal::damaged;
 use crate::image::spool::{Spool, spool_error};
 use crate::image::work::{Observed, Progress, blocking};
 use crate::image::{BlobSource, Image, ImageError, Layer};
-use crate::services::docker::LayerDirectories;
-
-/// How many layers are listed at a time.
-const AT_ONCE: usize = 4;
 
 /// Where the list of a layer is remembered, and the list.
 type Remembered = (Option<PathBuf>, Option<Listing>);
@@ -33,112 +28,72 @@ type Remembered = (Option<PathBuf>, Option<Listing>);
 pub(super) struct Sources<'a, K> {
     /// A directory with the lists of layers, which may be lost at any time.
     pub(super) lists: Option<PathBuf>,
-    /// What an engine was asked for before.
+    /// What was asked before.
     pub(super) memory: Option<Arc<dyn Memory>>,
-    /// Where an engine has the image, if it has it.
+    /// The image in an engine, if one has it and may be asked.
     pub(super) kept: K,
     pub(super) reporter: &'a SharedReporter,
 }
 
-/// Who may be asked for files where the layers were never listed.
+/// Who may be asked for files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Asking {
-    /// Nobody who was not asked before.
+    /// Nobody, where anything was asked before.
     Memory,
-    /// An engine.
+    /// An engine, where the layers were never listed.
     Engine,
-    /// Nobody: the layers are read.
-    Nobody,
+    /// The lists of the layers, which are made now if need be.
+    Lists,
 }
 
 /// A base image whose files can be looked up.
 #[derive(Clone, Debug)]
 pub(super) struct Base {
-    pub(super) tree: Tree,
+    pub(super) files: Arc<Asked>,
     pub(super) image: Image,
-    /// Who answers, where that is not the lists of its layers.
-    pub(super) asked: Option<Arc<Asked>>,
 }
 
 impl<K: Future<Output = Option<Kept>>> Sources<'_, K> {
     /// Learns which files an image has. Layers that had to be read for it are kept in temporary
     /// files, so that they need not be read again where they have to be sent.
-    pub(super) async fn files(self, image: Image, asking: Asking) -> Result<Base, ImageError> {
-        let mut lists = recalled(&image, self.lists.as_deref()).await?;
-        if lists.iter().any(|(_, list)| list.is_none()) {
-            let diff_ids = image.config.diff_ids().unwrap_or_default();
-            let asked = |asked: Asked| {
-                let (asked, image) = (Arc::new(asked), image.clone());
-                Ok(Base { tree: Tree::exploring(asked.clone()), image, asked: Some(asked) })
+    pub(super) async fn files(self, mut image: Image, asking: Asking) -> Result<Base, ImageError> {
+        let diff_ids = image.config.diff_ids().unwrap_or_default();
+        // Nothing is remembered of what does not say what it is made of.
+        let memory = self.memory.filter(|_| diff_ids.len() == image.layers.len());
+        if asking == Asking::Memory
+            && let Some(before) = Asked::before(&diff_ids, memory.clone())
+        {
+            return Ok(Base { files: Arc::new(before), image });
+        }
+        let lists = recalled(&image, self.lists.as_deref()).await?;
+        let is_incomplete = lists.iter().any(|(_, list)| list.is_none());
+        if is_incomplete
+            && asking <= Asking::Engine
+            && let Some(Kept { files, diff_ids: kept }) = self.kept.await
+            && kept == diff_ids
+        {
+            let source = Source::Engine(engine::Files::new(Arc::new(files)));
+            return Ok(Base { files: Arc::new(Asked::of(source, &diff_ids, memory)), image });
+        }
+        let mut layers = Vec::with_capacity(lists.len());
+        for (layer, (file, list)) in image.layers.iter_mut().zip(lists) {
+            let list = match list {
+                Some(list) => list,
+                None => {
+                    let (list, source) = read(layer, self.reporter).await?;
+                    layer.source = source;
+                    if let Some(file) = &file {
+                        // Without it, it is only read again.
+                        let _ = list.remember(file);
+                    }
+                    list
+                }
             };
-            if asking == Asking::Memory
-                && let Some(before) = Asked::before(&diff_ids, self.memory.clone())
-            {
-                return asked(before);
-            }
-            match self.kept.await {
-                Some(Kept::Directories(directories)) => {
-                    outline(&mut lists, &diff_ids, Arc::new(directories)).await?;
-                }
-                Some(Kept::Image { files, diff_ids: of_engine })
-                    if asking <= Asking::Engine && of_engine == diff_ids =>
-                {
-                    return asked(Asked::of_engine(files, &diff_ids, self.memory));
-                }
-                _ => {}
-            }
+            layers.push((list, Arc::new(layer.clone())));
         }
-        listed(image, lists, self.reporter).await
+        let source = Source::Lists(Box::new(Files { layers }));
+        Ok(Base { files: Arc::new(Asked::of(source, &diff_ids, memory)), image })
     }
-}
-
-/// An image whose layers are listed, and those read that are not yet.
-async fn listed(
-    mut image: Image,
-    lists: Vec<Remembered>,
-    reporter: &SharedReporter,
-) -> Result<Base, ImageError> {
-    let mut layers = Vec::with_capacity(lists.len());
-    for (layer, (file, list)) in image.layers.iter_mut().zip(lists) {
-        let list = match list {
-            Some(list) => list,
-            None => {
-                let (list, source) = read(layer, reporter).await?;
-                layer.source = source;
-                remember(file.as_deref(), &list);
-                list
-            }
-        };
-        layers.push((list, Arc::new(layer.clone())));
-    }
-    Ok(Base { tree: Tree::exploring(Arc::new(Files { layers })), image, asked: None })
-}
-
-fn remember(file: Option<&Path>, list: &Listing) {
-    // Without it, the layer is only read again.
-    let _ = file.map(|file| list.remember(file));
-}
-
-/// Lists the layers that are not listed yet from where an engine keeps them, if it does.
-async fn outline(
-    lists: &mut [Remembered],
-    diff_ids: &[DiffId],
-    kept: Arc<LayerDirectories>,
-) -> Result<(), ImageError> {
-    let outlines = lists.iter().zip(diff_ids).map(|((_, list), &diff_id)| {
-        let (is_known, kept) = (list.is_some(), kept.clone());
-        // What is written down of a layer is enough: no file is read but those that list accounts.
-        let outline = move || kept.outline(&diff_id, accounts::may_be).and_then(Listing::read).ok();
-        async move { if is_known { Ok(None) } else { blocking(move |_stop| Ok(outline())).await } }
-    });
-    let outlines: Vec<_> = stream::iter(outlines).buffered(AT_ONCE).try_collect().await?;
-    for ((file, list), outline) in lists.iter_mut().zip(outlines) {
-        if let Some(outline) = outline {
-            remember(file.as_deref(), &outline);
-            *list = Some(outline);
-        }
-    }
-    Ok(())
 }
 
 /// For each layer, where its list is remembered, and the list. They are long: whoever asks a
@@ -367,6 +322,7 @@ fn remove_below(nodes: &mut BTreeMap<Place, Node>, place: &Place) {
 #[cfg(test)]
 mod tests {
     use super::super::listing::tests::listing;
+    use super::super::tree::Tree;
     use super::*;
     use crate::domain::manifest::{Descriptor, MediaType};
 

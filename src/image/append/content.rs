@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Stopped;
 use super::engine;
+use super::{NotUnderstood, Stopped};
 use crate::image::blob::read_at;
 use crate::image::{ImageError, Layer};
 use crate::services::docker::ImageFiles;
@@ -24,6 +25,16 @@ pub(super) enum Content {
     Contained(Contained),
     /// Here.
     Text(Arc<str>),
+    /// Nobody was asked for it.
+    Unknown(Unknown),
+}
+
+/// The content of a file that is known to be there, which does not count where it is written over.
+#[derive(Clone, Debug)]
+pub(super) struct Unknown {
+    pub(super) size: u64,
+    /// Somebody did ask for it.
+    pub(super) is_wanted: Arc<AtomicBool>,
 }
 
 /// A file in an image of an engine.
@@ -62,6 +73,7 @@ impl Content {
             Self::Layered(layered) => layered.size,
             Self::Contained(contained) => contained.size,
             Self::Text(text) => text.len() as u64,
+            Self::Unknown(unknown) => unknown.size,
         }
     }
 
@@ -83,8 +95,17 @@ impl Content {
             },
             Self::Contained(contained) => bytes = engine::bytes(contained)?,
             Self::Text(text) => bytes = text.as_bytes().to_vec(),
+            Self::Unknown(unknown) => return Err(unknown.want()),
         }
         Ok(Some(bytes))
+    }
+}
+
+impl Unknown {
+    /// Notes that it has to be known.
+    pub(super) fn want(&self) -> Stopped {
+        self.is_wanted.store(true, Ordering::Relaxed);
+        NotUnderstood::new("a file that is not at hand").into()
     }
 }
 

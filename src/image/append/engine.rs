@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::TryStreamExt as _;
 use tar::{Archive, Entry, EntryType};
@@ -121,28 +121,48 @@ fn sees(instruction: &Instruction, name: &str) -> Result<bool, NotUnderstood> {
     }
 }
 
+/// How many places of an image are asked for, one by one.
+const QUESTIONS: usize = 400;
+
 /// The files of an image of the engine, asked for one by one. Used by threads that may block.
-#[derive(Debug)]
 pub(super) struct Files {
     files: Arc<ImageFiles>,
     runtime: Handle,
-    /// How many more places are asked for.
-    questions: AtomicUsize,
+    asked: AtomicUsize,
+    /// Whether owners are those of the image, where that was asked.
+    has_owners: OnceLock<bool>,
 }
 
 impl Files {
-    /// Asks for so many places at most.
-    pub(super) fn new(files: Arc<ImageFiles>, questions: usize) -> Self {
-        Self { files, runtime: Handle::current(), questions: questions.into() }
+    pub(super) fn new(files: Arc<ImageFiles>) -> Self {
+        let (asked, has_owners) = (AtomicUsize::new(0), OnceLock::new());
+        Self { files, runtime: Handle::current(), asked, has_owners }
     }
-}
 
-impl Unexplored for Files {
-    fn get(&self, place: &Place) -> Result<Option<Node>, Stopped> {
-        let one_less = |left: usize| left.checked_sub(1);
-        if self.questions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
-            return Err(NotUnderstood::new("too many files go where the engine's image has some").into());
+    /// The image.
+    pub(super) fn image(&self) -> &ImageFiles {
+        &self.files
+    }
+
+    /// Engines with a user namespace of their own may give the owners they map to, also to what is
+    /// root's. <https://docs.docker.com/engine/security/userns-remap/>
+    fn check_owners(&self) -> Result<(), Stopped> {
+        let has_owners = match self.has_owners.get() {
+            Some(has_owners) => *has_owners,
+            None => {
+                let root = self.first(&Place::new())?;
+                let is_root = root.is_some_and(|root| root.owner == Owner::default());
+                *self.has_owners.get_or_init(|| is_root)
+            }
+        };
+        match has_owners {
+            true => Ok(()),
+            false => Err(NotUnderstood::new("an image whose root directory is not root's").into()),
         }
+    }
+
+    /// What is at `place`.
+    fn first(&self, place: &Place) -> Result<Option<Node>, Stopped> {
         let path = text(place);
         let Some(archive) = open(&self.files, &self.runtime, &path)? else { return Ok(None) };
         let broken = broken(&path);
@@ -150,17 +170,30 @@ impl Unexplored for Files {
         let first = archive.entries().map_err(&broken)?.next();
         let mut entry = first.ok_or_else(|| broken(io::ErrorKind::UnexpectedEof.into()))?.map_err(&broken)?;
         let size = entry.size();
-        node(&mut entry, |_| {
-            Ok(Content::Contained(Contained { files: self.files.clone(), path: path.clone(), size }))
-        })
-        .map(Some)
-        .map_err(|error| broken(error).into())
+        let node = node(&mut entry, |_| Ok(self.content(path.clone(), size)));
+        node.map(Some).map_err(|error| broken(error).into())
+    }
+
+    /// The content of a file that is known to be there.
+    pub(super) fn content(&self, path: String, size: u64) -> Content {
+        Content::Contained(Contained { files: self.files.clone(), path, size })
+    }
+}
+
+impl Unexplored for Files {
+    fn get(&self, place: &Place) -> Result<Option<Node>, Stopped> {
+        if self.asked.fetch_add(1, Ordering::Relaxed) >= QUESTIONS {
+            return Err(NotUnderstood::new("too many files go where the engine's image has some").into());
+        }
+        self.check_owners()?;
+        self.first(place)
     }
 
     fn below(&self, directory: &Place) -> Result<Vec<(Place, Node)>, Stopped> {
         if directory.is_empty() {
             return Err(NotUnderstood::new("all files of a stage with `RUN`").into());
         }
+        self.check_owners()?;
         let path = text(directory);
         let broken = broken(&path);
         let Some(archive) = open(&self.files, &self.runtime, &path)? else { return Ok(Vec::new()) };

@@ -48,9 +48,7 @@ use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::secret::Secret;
 use crate::event::SharedReporter;
-use crate::services::docker::{
-    BuildRequest, ContextFile, DockerEngine, DockerError, ImageFiles, LayerDirectories,
-};
+use crate::services::docker::{BuildRequest, ContextFile, DockerEngine, DockerError, ImageFiles};
 
 pub use super::dockerfile::NotUnderstood;
 
@@ -80,18 +78,13 @@ impl From<DockerError> for Stopped {
     }
 }
 
-/// What an engine has of an image.
+/// An image that an engine has.
 #[derive(Debug)]
-pub enum Kept {
-    /// The directories of its layers, which can be read.
-    Directories(LayerDirectories),
-    /// All of it, to be asked for its files.
-    Image {
-        /// Its files.
-        files: ImageFiles,
-        /// Its layers, lowest first.
-        diff_ids: Vec<DiffId>,
-    },
+pub struct Kept {
+    /// Its files.
+    pub files: ImageFiles,
+    /// Its layers, lowest first.
+    pub diff_ids: Vec<DiffId>,
 }
 
 /// Where images come from.
@@ -104,7 +97,7 @@ pub trait Images: Sync {
         architecture: Option<Architecture>,
     ) -> impl Future<Output = Result<Image, String>> + Send;
 
-    /// What an engine has of the image of that name, if it has it and may be asked.
+    /// The image of that name in an engine, if one has it and may be asked.
     fn kept(&self, reference: &ImageReference) -> impl Future<Output = Option<Kept>> + Send;
 
     /// A directory for what is worth remembering of base images; it may be lost at any time.

@@ -17,9 +17,6 @@ use crate::image::dockerfile::stages::Stages;
 use crate::image::{Image, ImageError};
 use crate::services::docker::{BuildRequest, DockerEngine, ImageFiles};
 
-/// How many places of what an engine has built it is asked for, one by one.
-const QUESTIONS: usize = 400;
-
 /// What is started from, or copied from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
@@ -104,7 +101,7 @@ impl Starts {
         let why = match images.read(&reference, request.architecture).await {
             Ok(image) => {
                 // What is copied from has to be read in any case.
-                let asking = if is_base { Asking::Memory } else { Asking::Nobody };
+                let asking = if is_base { Asking::Memory } else { Asking::Lists };
                 return Ok(self.listed(name, &reference, image, asking, images, reporter).await?);
             }
             Err(why) => why,
@@ -133,10 +130,8 @@ impl Starts {
     ) -> Result<Start, ImageError> {
         let (lists, memory, kept) = (images.memory(), images.memo(), images.kept(reference));
         let base = Sources { lists, memory, kept, reporter }.files(image, asking).await?;
-        if let Some(asked) = base.asked {
-            self.asked.insert(name.to_owned(), asked);
-        }
-        Ok(Start { tree: base.tree, image: Some(base.image) })
+        self.asked.insert(name.to_owned(), base.files.clone());
+        Ok(Start { tree: Tree::exploring(base.files), image: Some(base.image) })
     }
 
     /// Finds out more about base images where the files that were asked for were not all that was
@@ -157,7 +152,7 @@ impl Starts {
             else {
                 continue;
             };
-            let asking = if asked.asks() { Asking::Nobody } else { Asking::Engine };
+            let asking = if asked.asks() { Asking::Lists } else { Asking::Engine };
             let start = self.listed(name, &reference, image, asking, images, reporter).await?;
             self.started.insert(Key::Image(name.clone()), start);
         }
@@ -168,7 +163,7 @@ impl Starts {
     fn open(&mut self, engine: &DockerEngine, id: Digest) -> Tree {
         let files = Arc::new(engine.files(id));
         self.opened.push(files.clone());
-        Tree::exploring(Arc::new(Files::new(files, QUESTIONS)))
+        Tree::exploring(Arc::new(Files::new(files)))
     }
 
     /// Gives back what the engine keeps for this.

@@ -48,6 +48,11 @@ impl Work {
         for done in &mut stage.done {
             // An instruction that changed nothing makes no layer.
             done.layer = done.layer.take().filter(|nodes| !nodes.is_empty());
+            for node in done.layer.iter().flat_map(BTreeMap::values) {
+                if let Kind::File(Content::Unknown(unknown)) = &node.kind {
+                    return Err(unknown.want());
+                }
+            }
         }
         Ok(Finished { base, config: stage.config, done: stage.done, architecture })
     }

@@ -94,16 +94,6 @@ impl LayerDirectories {
     ///
     /// What comes has to be compared with the diff ID: nobody else does.
     pub fn layer(&self, diff_id: &DiffId) -> io::Result<KeptLayer> {
-        self.open(diff_id, None)
-    }
-
-    /// The same for whoever wants to know what files there are: in place of what is in them there
-    /// are zeros, but for those that are `wanted` by the names they have in the archive.
-    pub fn outline(&self, diff_id: &DiffId, wanted: fn(&str) -> bool) -> io::Result<KeptLayer> {
-        self.open(diff_id, Some(wanted))
-    }
-
-    fn open(&self, diff_id: &DiffId, wanted: Option<fn(&str) -> bool>) -> io::Result<KeptLayer> {
         let chain_id = self.chain.iter().find(|(other, _)| other == diff_id).map(|(_, chain_id)| chain_id);
         let about = self.about(chain_id.ok_or_else(|| invalid("the image has no such layer"))?);
         let name = word(&about.join("cache-id"))?;
@@ -117,7 +107,6 @@ impl LayerDirectories {
             split: BufReader::with_capacity(AHEAD, split),
             line: Vec::new(),
             part: Part::Bytes { bytes: Vec::new(), read: 0 },
-            wanted,
         })
     }
 
@@ -143,8 +132,6 @@ pub struct KeptLayer {
     split: BufReader<GzDecoder<File>>,
     line: Vec<u8>,
     part: Part,
-    /// Which files are read, if not all.
-    wanted: Option<fn(&str) -> bool>,
 }
 
 /// What is being read.
@@ -153,8 +140,6 @@ enum Part {
     Bytes { bytes: Vec<u8>, read: usize },
     /// A file's content.
     File { file: File, left: u64 },
-    /// What stands for it.
-    Zeros { left: u64 },
 }
 
 /// A line about a part of an archive.
@@ -194,7 +179,7 @@ impl KeptLayer {
                     // The last part's room is used again.
                     let mut bytes = match &mut self.part {
                         Part::Bytes { bytes, .. } => std::mem::take(bytes),
-                        Part::File { .. } | Part::Zeros { .. } => Vec::new(),
+                        Part::File { .. } => Vec::new(),
                     };
                     bytes.clear();
                     STANDARD
@@ -203,9 +188,6 @@ impl KeptLayer {
                     self.part = Part::Bytes { bytes, read: 0 };
                 }
                 Line::FILE if line.size == 0 => continue,
-                Line::FILE if self.wanted.is_some_and(|wanted| !wanted(&line.name)) => {
-                    self.part = Part::Zeros { left: line.size };
-                }
                 Line::FILE => {
                     let file = match line.name_raw {
                         None => open_below(&self.directory, line.name.as_bytes()),
@@ -234,14 +216,8 @@ impl Read for KeptLayer {
                     count
                 }
                 Part::File { left: 0, .. } => 0,
-                Part::Zeros { left } => {
-                    let count = least(*left, rest.len());
-                    rest[..count].fill(0);
-                    *left -= count as u64;
-                    count
-                }
                 Part::File { file, left } => {
-                    let wanted = least(*left, rest.len());
+                    let wanted = usize::try_from(*left).unwrap_or(rest.len()).min(rest.len());
                     let count = match file.read(&mut rest[..wanted]) {
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                         read => read?,
@@ -269,11 +245,6 @@ impl std::fmt::Debug for KeptLayer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KeptLayer")
     }
-}
-
-/// How many bytes can be read at once.
-fn least(left: u64, room: usize) -> usize {
-    usize::try_from(left).unwrap_or(room).min(room)
 }
 
 /// Reads what an engine has written down in one word.
@@ -434,18 +405,6 @@ mod tests {
             (directories.sizes().unwrap(), directories.configuration().unwrap()),
             (vec![3], "{}".into())
         );
-    }
-
-    #[test]
-    fn an_outline_has_what_is_wanted_and_opens_nothing_else() {
-        let kept = Kept::new(&[bytes("<"), file("gone", 3), bytes("|"), file("etc/passwd", 3), bytes(">")]);
-        fs::create_dir(kept.place("etc")).unwrap();
-        fs::write(kept.place("etc/passwd"), "one").unwrap();
-        let directories = LayerDirectories::of(&kept.image).unwrap();
-        let mut outline = Vec::new();
-        let layer = directories.outline(&kept.image.diff_ids[0], |name| name == "etc/passwd");
-        layer.unwrap().read_to_end(&mut outline).unwrap();
-        assert_eq!(outline, b"<\0\0\0|one>");
     }
 
     #[test]

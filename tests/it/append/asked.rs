@@ -57,7 +57,7 @@ fn what_a_base_has_is_asked_of_an_engine_once() {
     // Without an engine the layers have to be fetched.
     let (fetched, asked) = push("append");
     assert!(!asked.iter().any(|line| line.contains("/containers/")), "{asked:#?}");
-    fs::remove_dir_all(world.sandbox.path().join("home/.cache/lambdactl/layers")).unwrap();
+    fs::remove_dir_all(world.sandbox.path().join("home/.cache/lambdactl")).unwrap();
     registry.lose_layers();
     let (told, asked) = push("auto");
     assert_eq!(told, fetched);

@@ -96,7 +96,7 @@ impl Images for Bases {
     async fn kept(&self, reference: &ImageReference) -> Option<Kept> {
         let engine = self.keeping.as_ref()?;
         let found = engine.inspect(&reference.to_string()).await.unwrap().expect("the engine has it");
-        Some(Kept::Image { files: engine.files(found.id), diff_ids: found.diff_ids })
+        Some(Kept { files: engine.files(found.id), diff_ids: found.diff_ids })
     }
 
     fn memory(&self) -> Option<PathBuf> {

@@ -1,6 +1,5 @@
 //! Layers that are read where the engine keeps them.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,6 @@ use super::{PUSH, behind};
 use crate::deploy::EngineImage;
 use crate::support::engine_proxy::EngineProxy;
 use crate::support::engines::{Engine, usual};
-use crate::support::registry::DockerRegistry;
 use crate::support::skip;
 use crate::support::world::World;
 
@@ -118,46 +116,6 @@ fn an_image_that_is_read_from_its_directories_is_the_one_the_engine_exports() {
     let elsewhere = push(&behind(&EngineProxy::transparent(&usual.host)), &image);
     assert!(!tells(&elsewhere, READ) && tells(&elsewhere, "cannot be read where the engine keeps it"));
     assert_eq!(digest(&lines), digest(&elsewhere));
-}
-
-#[test]
-fn the_files_of_a_base_are_listed_where_the_engine_keeps_it() {
-    let Some(usual) = with_files() else { return };
-    let (registry, world) = (DockerRegistry::plain(), World::new());
-    let base = EngineImage(format!("{}/base:1", registry.host()));
-    archive(&world.project.file("strange.tar"));
-    world.project.write("passwd", "somebody:x:123:456::/:/bin/sh\n");
-    let dockerfile = format!(
-        "FROM scratch\nLABEL lambdactl-test={}\nCOPY passwd /etc/passwd\nADD strange.tar /strange/\n",
-        world.sandbox.path().display()
-    );
-    world.project.write("Dockerfile", dockerfile);
-    base.build(&world);
-    usual.docker(&["push", "-q", &base.0]);
-    world.project.write("lambdactl.toml", "[image]\ndockerfile = \"Dockerfile\"\n");
-    let dockerfile = format!(
-        "FROM {}\nCOPY bootstrap /bootstrap\nCOPY --chown=somebody passwd /strange/etc/\n\
-         ENTRYPOINT [\"/bootstrap\"]\n",
-        base.0
-    );
-    world.project.write("Dockerfile", dockerfile);
-    let directory = world.sandbox.path().join("home/.cache/lambdactl/layers");
-    let lists = || -> BTreeMap<PathBuf, Vec<u8>> {
-        let files = fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path());
-        files.map(|file| (file.clone(), fs::read(file).unwrap())).collect()
-    };
-    let arguments = |builder| [&PUSH[..], &["--builder", builder, world.project.argument()]].concat();
-
-    // Without an engine they have to be fetched.
-    let fetched = world.sandbox.json(0, arguments("append"));
-    let known = lists();
-    assert_eq!(known.len(), 2);
-    fs::remove_dir_all(&directory).unwrap();
-    registry.lose_layers();
-    let listed = world.sandbox.json(0, arguments("auto"));
-    assert_eq!((digest(&listed), lists()), (digest(&fetched), known));
-    fs::remove_dir_all(&directory).unwrap();
-    world.sandbox.run(arguments("append")).expect(1);
 }
 
 #[test]
