@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use lambdactl::domain::digest::Digest;
-use lambdactl::services::docker::{DockerEngine, DockerError, ImageFiles};
+use lambdactl::domain::platform::Architecture;
+use lambdactl::image::append::{self, Stopped};
+use lambdactl::services::docker::{DockerEngine, DockerError, EngineLocation, ImageFiles};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::requests::{base, projects};
-use super::silent;
-use crate::support::docker::context_in;
+use super::{Bases, appended, silent};
+use crate::support::docker::{context_in, request};
 use crate::support::engine_proxy::{EngineProxy, Treatment};
 use crate::support::engines::{Engine, usual};
 use crate::support::registry::DockerRegistry;
@@ -96,8 +98,7 @@ fn what_is_kept_for_an_interrupted_run_goes() {
 /// An image in the engine, with the directory it was built from.
 async fn image(usual: &Engine, engine: &DockerEngine) -> (impl Drop + use<>, Digest) {
     let directory = context_in(usual.location(), "FROM scratch\nCOPY tool /tool\n", &[]);
-    let request = crate::support::docker::request(directory.path(), &[]);
-    let id = engine.build(&request, &silent()).await.unwrap();
+    let id = engine.build(&request(directory.path(), &[]), &silent()).await.unwrap();
     (directory, id)
 }
 
@@ -156,4 +157,46 @@ async fn a_container_that_a_killed_run_has_left_behind_goes_and_no_other() {
     }
     files.close().await;
     assert_eq!(containers(&usual, &id.to_string()), [""; 0]);
+}
+
+/// An archive of a root directory that is not root's.
+fn foreign_root() -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_path("./").unwrap();
+    header.set_mode(0o755);
+    header.set_uid(100_000);
+    header.set_gid(100_000);
+    header.set_size(0);
+    header.set_cksum();
+    archive.append(&header, std::io::empty()).unwrap();
+    archive.into_inner().unwrap()
+}
+
+#[tokio::test]
+async fn an_engine_that_tells_other_owners_is_not_believed() {
+    let Some(usual) = usual() else { return };
+    // As one with a user namespace of its own.
+    let root: &[u8] = foreign_root().leak();
+    let proxy = EngineProxy::start(&usual.host, move |line| match line.contains("/archive?path=%2F ") {
+        true => Treatment::Answer(root),
+        false => Treatment::Pass,
+    });
+    let location = EngineLocation { host: Some(proxy.host()), ..EngineLocation::default() };
+    let keeping = Some(DockerEngine::connect(&location).await.unwrap());
+    let registry = DockerRegistry::plain();
+    let base = base(&registry, "2").await;
+    usual.docker(&["pull", "-q", &base]);
+    let context = context_in(usual.location(), &format!("FROM {base}\nCOPY tool /base/\n"), &[]);
+    let mut request = request(context.path(), &[]);
+    request.architecture = Architecture::of_this_machine();
+    let asking = Bases { keeping, ..Bases::default() };
+    let made = append::build(&request, &asking, &silent()).await.unwrap();
+    assert_eq!(made.digest(), appended(&request).await.unwrap().digest());
+    assert_eq!(containers(&usual, &base), [""; 0]);
+    registry.lose_layers();
+    let made = append::build(&request, &asking, &silent()).await;
+    assert!(matches!(made, Err(Stopped::Failed(_))), "the layers were not read");
+    usual.docker(&["rmi", &base]);
 }

@@ -16,6 +16,8 @@ pub enum Treatment {
     Pass,
     /// It is refused, as by a proxy that lets few requests through.
     Refuse,
+    /// It is answered with this.
+    Answer(&'static [u8]),
     /// Nobody ever answers it.
     Hold,
     /// The engine is slow: it answers it once it has answered a request to this address, and the
@@ -85,15 +87,9 @@ fn serve(
     match treatment {
         Treatment::Hold => return Some(client),
         Treatment::Refuse => {
-            let body = r#"{"message":"not for you"}"#;
-            let answer = format!(
-                "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-                body.len()
-            );
-            // All of the request is taken first: a client that still writes would not read.
-            client.write_all(answer.as_bytes()).ok()?;
-            let _ = std::io::copy(&mut client, &mut std::io::sink());
+            answer(&mut client, "403 Forbidden", "application/json", br#"{"message":"not for you"}"#)?;
         }
+        Treatment::Answer(body) => answer(&mut client, "200 OK", "application/x-tar", body)?,
         Treatment::Pass | Treatment::After(_) => {
             if let Treatment::After(address) = treatment {
                 wait_for(&format!("an answer to {address}"), Duration::from_secs(60), || {
@@ -116,4 +112,16 @@ fn serve(
     }
     answered.lock().expect("nobody panics").push(line);
     None
+}
+
+/// Answers in the engine's place.
+fn answer(client: &mut UnixStream, status: &str, media_type: &str, body: &[u8]) -> Option<()> {
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    client.write_all(&[head.as_bytes(), body].concat()).ok()?;
+    // All of the request is taken: a client that still writes would not read.
+    let _ = std::io::copy(client, &mut std::io::sink());
+    Some(())
 }
