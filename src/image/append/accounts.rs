@@ -36,7 +36,8 @@ fn read(tree: &mut Tree, path: &str) -> Result<Option<String>, Stopped> {
     }
 }
 
-fn text(content: &Content) -> Result<Option<String>, Stopped> {
+/// The text of a file that can be read at once.
+pub(super) fn text(content: &Content) -> Result<Option<String>, Stopped> {
     let bytes = content.bytes()?;
     Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
 }

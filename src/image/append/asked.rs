@@ -48,7 +48,7 @@ struct Answers {
     has_new: bool,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 struct Answer {
     what: What,
     mode: u32,
@@ -56,7 +56,7 @@ struct Answer {
     group: u64,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum What {
     Directory,
@@ -129,18 +129,14 @@ impl Asked {
         NotUnderstood::new("what the engine does not tell of its image").into()
     }
 
-    /// Asks whoever knows.
-    fn ask(&self, place: &Place, path: &str) -> Result<Option<Node>, Stopped> {
-        let files = match &self.source {
-            Source::Nobody => return Err(self.give_up()),
-            Source::Lists(lists) => return lists.get(place),
-            Source::Engine(files) => files,
-        };
-        if is_of_engines(path) {
+    /// Asks an engine.
+    fn ask(&self, files: &Files, place: &Place) -> Result<Option<Node>, Stopped> {
+        let path = text(place);
+        if is_of_engines(&path) {
             return Err(self.give_up());
         }
         let get = |place: &Place| files.get(place).map_err(|_| self.give_up());
-        let Some(node) = get(place)? else { return Ok(None) };
+        let found = get(place)?;
         // Containers have it in any case.
         if path == "/etc" {
             let mut is_own = false;
@@ -151,11 +147,46 @@ impl Asked {
                 return Err(self.give_up());
             }
         }
-        Ok(Some(node))
+        Ok(found)
     }
 
-    /// What is worth remembering of it.
-    fn answer(&self, node: &Node, path: &str) -> Result<Option<Answer>, Stopped> {
+    /// Remembers what is at a place.
+    fn remember(&self, place: &Place, found: Option<&Node>) -> Result<(), Stopped> {
+        let path = text(place);
+        let answer = match found {
+            Some(node) => match Answer::of(node, &path).map_err(|_| self.give_up())? {
+                Some(answer) => Some(answer),
+                None => return Ok(()),
+            },
+            None => None,
+        };
+        if is_text(place) {
+            let mut answers = self.answers();
+            let before = answers.known.insert(path, answer.clone());
+            answers.has_new |= before != Some(answer);
+        }
+        Ok(())
+    }
+
+    /// What was answered before.
+    fn node(&self, path: &str, answer: Answer) -> Node {
+        let kind = match answer.what {
+            What::Directory => Kind::Directory,
+            What::Special => Kind::Special,
+            What::Link(target) => Kind::Link(target.into()),
+            What::File { text: Some(text), .. } => Kind::File(Content::Text(text.into())),
+            What::File { size, text: None } => Kind::File(match &self.source {
+                Source::Engine(files) => files.content(path.to_owned(), size),
+                _ => Content::Unknown(Unknown { size, is_wanted: self.has_given_up.clone() }),
+            }),
+        };
+        Node { kind, mode: answer.mode, owner: Owner { user: answer.user, group: answer.group } }
+    }
+}
+
+impl Answer {
+    /// What is worth remembering of what is at `path`; `None` where it is no text.
+    fn of(node: &Node, path: &str) -> Result<Option<Self>, Stopped> {
         let what = match &node.kind {
             Kind::Directory => What::Directory,
             Kind::Special => What::Special,
@@ -164,58 +195,31 @@ impl Asked {
                 None => return Ok(None),
             },
             Kind::File(content) => {
-                let is_list = accounts::FILES.contains(&path) && content.size() <= accounts::LARGEST;
-                let bytes = if is_list { content.bytes().map_err(|_| self.give_up())? } else { None };
-                let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-                What::File { size: content.size(), text }
+                let size = content.size();
+                let is_list = accounts::FILES.contains(&path) && size <= accounts::LARGEST;
+                What::File { size, text: if is_list { accounts::text(content)? } else { None } }
             }
         };
-        Ok(Some(Answer { what, mode: node.mode, user: node.owner.user, group: node.owner.group }))
-    }
-
-    /// What was answered before.
-    fn node(&self, place: &Place, path: &str, answer: Answer) -> Result<Node, Stopped> {
-        let kind = match answer.what {
-            What::Directory => Kind::Directory,
-            What::Special => Kind::Special,
-            What::Link(target) => Kind::Link(target.into()),
-            What::File { text: Some(text), .. } => Kind::File(Content::Text(text.into())),
-            What::File { size, text: None } => match &self.source {
-                Source::Nobody => {
-                    Kind::File(Content::Unknown(Unknown { size, is_wanted: self.has_given_up.clone() }))
-                }
-                Source::Lists(lists) => return lists.get(place)?.ok_or_else(|| self.give_up()),
-                Source::Engine(files) => Kind::File(files.content(path.to_owned(), size)),
-            },
-        };
-        Ok(Node { kind, mode: answer.mode, owner: Owner { user: answer.user, group: answer.group } })
+        Ok(Some(Self { what, mode: node.mode, user: node.owner.user, group: node.owner.group }))
     }
 }
 
 impl Unexplored for Asked {
     fn get(&self, place: &Place) -> Result<Option<Node>, Stopped> {
-        // As text these would be others.
-        if place.iter().any(|name| name.to_str().is_none()) {
-            return match &self.source {
-                Source::Lists(lists) => lists.get(place),
-                _ => Err(self.give_up()),
-            };
-        }
-        let path = text(place);
-        let known = self.answers().known.get(&path).cloned();
-        if let Some(known) = known {
-            return known.map(|answer| self.node(place, &path, answer)).transpose();
-        }
-        let found = self.ask(place, &path)?;
-        let answer = match &found {
-            Some(node) => self.answer(node, &path)?.map(Some),
-            None => Some(None),
+        let found = match &self.source {
+            Source::Lists(lists) => lists.get(place)?,
+            _ if !is_text(place) => return Err(self.give_up()),
+            source => {
+                let path = text(place);
+                let known = self.answers().known.get(&path).cloned();
+                match (known, source) {
+                    (Some(known), _) => return Ok(known.map(|answer| self.node(&path, answer))),
+                    (None, Source::Engine(files)) => self.ask(files, place)?,
+                    (None, _) => return Err(self.give_up()),
+                }
+            }
         };
-        if let Some(answer) = answer {
-            let mut answers = self.answers();
-            answers.known.insert(path, answer);
-            answers.has_new = true;
-        }
+        self.remember(place, found.as_ref())?;
         Ok(found)
     }
 
@@ -238,6 +242,11 @@ impl std::fmt::Debug for Source {
             Self::Lists(_) => "Lists",
         })
     }
+}
+
+/// Whether names can be told apart where they are written as text.
+fn is_text(place: &Place) -> bool {
+    place.iter().all(|name| name.to_str().is_some())
 }
 
 fn is_of_engines(path: &str) -> bool {

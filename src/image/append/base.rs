@@ -69,6 +69,7 @@ impl<K: Future<Output = Option<Kept>>> Sources<'_, K> {
         let is_incomplete = lists.iter().any(|(_, list)| list.is_none());
         if is_incomplete
             && asking <= Asking::Engine
+            && !has_volumes(&image)
             && let Some(Kept { files, diff_ids: kept }) = self.kept.await
             && kept == diff_ids
         {
@@ -94,6 +95,12 @@ impl<K: Future<Output = Option<Kept>>> Sources<'_, K> {
         let source = Source::Lists(Box::new(Files { layers }));
         Ok(Base { files: Arc::new(Asked::of(source, &diff_ids, memory)), image })
     }
+}
+
+/// Whether a container of an image has directories that the image may not have.
+/// <https://docs.docker.com/reference/dockerfile/#volume>
+fn has_volumes(image: &Image) -> bool {
+    image.config.document["config"]["Volumes"].as_object().is_some_and(|volumes| !volumes.is_empty())
 }
 
 /// For each layer, where its list is remembered, and the list. They are long: whoever asks a

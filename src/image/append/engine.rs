@@ -15,7 +15,7 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::content::{Contained, Content, Spooled};
 use super::glob;
-use super::listing::has_attributes;
+use super::listing::{has_attributes, owner};
 use super::tree::{Kind, Node, Owner, Place, Unexplored, place, text};
 use super::{NotUnderstood, Stopped};
 use crate::domain::digest::Digest;
@@ -281,8 +281,7 @@ fn node<R: Read>(
         EntryType::Regular | EntryType::Continuous if !has_attributes(entry)? => Kind::File(content(entry)?),
         _ => Kind::Special,
     };
-    let owner = Owner { user: header.uid()?, group: header.gid()? };
-    Ok(Node { kind, mode: header.mode()? & 0o7777, owner })
+    Ok(Node { kind, mode: header.mode()? & 0o7777, owner: owner(&header)? })
 }
 
 /// A temporary file for the bytes of many. Nothing is buffered: what was added can be read.

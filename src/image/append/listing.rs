@@ -73,7 +73,7 @@ impl Listing {
                 }
                 _ => continue,
             };
-            let (mode, user, group) = (header.mode()? & 0o7777, header.uid()?, header.gid()?);
+            let (mode, Owner { user, group }) = (header.mode()? & 0o7777, owner(&header)?);
             let what = format!("{kind} {mode} {user} {group} {}", entry.size());
             entries.push((path, what, target));
         }
@@ -194,6 +194,17 @@ pub(super) fn has_attributes(entry: &mut tar::Entry<'_, impl Read>) -> io::Resul
     Ok(false)
 }
 
+/// Whose something is. A field that is left blank is a zero, as engines read it.
+pub(super) fn owner(header: &tar::Header) -> io::Result<Owner> {
+    let or_blank =
+        |number: io::Result<u64>, field: &[u8]| match field.iter().all(|byte| b"\0 ".contains(byte)) {
+            true => Ok(0),
+            false => number,
+        };
+    let fields = header.as_old();
+    Ok(Owner { user: or_blank(header.uid(), &fields.uid)?, group: or_blank(header.gid(), &fields.gid)? })
+}
+
 /// The bytes of a file that lists accounts; empty for all others, and where they are no text.
 fn accounts_of(entry: &mut tar::Entry<'_, impl Read>, path: &str) -> io::Result<String> {
     let is_one = accounts::FILES.iter().any(|file| file.trim_start_matches('/') == path);
@@ -291,5 +302,18 @@ pub(super) mod tests {
         let list = listing(&[]);
         assert_eq!((paths(list.below("")), list.find("a")), (Vec::new(), None));
         assert_eq!(Blocks::from_bytes(list.0.bytes().to_vec()).map(Listing), Some(list));
+    }
+
+    #[test]
+    fn an_owner_that_is_left_blank_is_root() {
+        let mut header = tar::Header::new_gnu();
+        header.set_uid(7);
+        let [uid, gid] = [header.as_old().uid, header.as_old().gid];
+        assert_eq!((uid.last(), gid), (Some(&0), [0; 8]));
+        assert_eq!(owner(&header).unwrap(), Owner { user: 7, group: 0 });
+        header.as_old_mut().uid = *b"       \0";
+        assert_eq!(owner(&header).unwrap(), Owner::default());
+        header.as_old_mut().uid = *b"x      \0";
+        assert!(owner(&header).is_err());
     }
 }

@@ -58,6 +58,8 @@ async fn create(docker: &Docker, image: &Digest) -> Result<Container, DockerErro
         // Images need not say what to start, and containers must.
         entrypoint: Some(vec!["/".to_owned()]),
         cmd: Some(Vec::new()),
+        // That of the image would be made where it is missing.
+        working_dir: Some("/".to_owned()),
         labels: Some(HashMap::from([(LABEL.to_owned(), mark.to_string())])),
         network_disabled: Some(true),
         ..ContainerCreateBody::default()

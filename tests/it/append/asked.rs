@@ -200,3 +200,36 @@ async fn an_engine_that_tells_other_owners_is_not_believed() {
     assert!(matches!(made, Err(Stopped::Failed(_))), "the layers were not read");
     usual.docker(&["rmi", &base]);
 }
+
+#[tokio::test]
+async fn what_an_engine_adds_to_containers_is_not_the_image_s() {
+    let Some(usual) = usual() else { return };
+    let engine = DockerEngine::connect(&usual.location()).await.unwrap();
+    let (registry, directory) = (DockerRegistry::plain(), tempfile::tempdir().unwrap());
+    let file = directory.path().join("root.tar");
+    let mut archive = tar::Builder::new(fs::File::create(&file).unwrap());
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_size(0);
+    archive.append_data(&mut header, "file", std::io::empty()).unwrap();
+    archive.finish().unwrap();
+    for (number, (change, instruction)) in [
+        ("WORKDIR /nowhere", "COPY --chown=7 tool /nowhere/"),
+        ("VOLUME /nothing/here", "COPY --chown=7 tool /nothing/here/"),
+        ("ENV A=B", "COPY --chown=7 tool /etc/"),
+        ("ENV A=B", "COPY --chown=7 tool /dev/"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let base = format!("{}/base:{number}", registry.host());
+        usual.docker(&["import", "--change", change, file.to_str().unwrap(), &base]);
+        usual.docker(&["push", "-q", &base]);
+        let context = context_in(usual.location(), &format!("FROM {base}\n{instruction}\n"), &[]);
+        let request = request(context.path(), &[]);
+        let asking = Bases { keeping: Some(engine.clone()), ..Bases::default() };
+        let told = append::build(&request, &asking, &silent()).await.unwrap();
+        assert_eq!(told.digest(), appended(&request).await.unwrap().digest(), "{change}, {instruction}");
+        usual.docker(&["rmi", &base]);
+    }
+}
