@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::growing::GrowingLayer;
@@ -145,6 +146,17 @@ impl KnownImages {
 
     pub(super) fn pushed_from_here(&self) -> bool {
         self.pushed_from_here
+    }
+
+    /// A member of the configurations of the images whose lowest layers are these.
+    pub(super) fn members<'a>(
+        &'a self,
+        name: &'static str,
+        lowest: &'a [DiffId],
+    ) -> impl Iterator<Item = &'a Value> {
+        let stands_on =
+            move |image: &&Image| image.config.diff_ids().is_ok_and(|all| all.starts_with(lowest));
+        self.images.iter().filter(stands_on).filter_map(move |image| image.config.document.get(name))
     }
 
     /// Whether nothing is known.

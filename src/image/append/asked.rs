@@ -2,13 +2,16 @@
 //! there is an engine that has the image, or the lists of its layers.
 //!
 //! A Dockerfile asks for a dozen places, and for the same ones every time. Asking an engine for them
-//! spares fetching the layers of an image only to list them.
+//! spares fetching the layers of an image only to list them. What was asked is noted in the image
+//! that is made, as BuildKit notes there what its cache needs: a machine that remembers nothing finds
+//! it in the image that is there already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::content::{Content, Unknown};
 use super::engine::Files;
@@ -16,16 +19,26 @@ use super::memo::Memory;
 use super::tree::{Kind, Node, Owner, Place, Unexplored, text};
 use super::{NotUnderstood, Stopped, accounts};
 use crate::domain::digest::{DiffId, Digest};
+use crate::image::known::KnownImages;
 
 /// What engines put into every container, whether the image has it or not, and where.
 /// <https://github.com/moby/moby/blob/v28.5.2/daemon/initlayer/setup_unix.go>
 const OF_ENGINES: [&str; 8] =
     ["/.dockerenv", "/dev", "/proc", "/sys", "/etc/hosts", "/etc/hostname", "/etc/mtab", "/etc/resolv.conf"];
 
+/// The member of an image's configuration for what was asked of its base. Whoever does not know a
+/// member ignores it. <https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md>
+pub(super) const NOTE: &str = "lambdactl.base.v1";
+
+/// No note has more places, and no text that is longer.
+const LONGEST_NOTE: usize = 500;
+const LONGEST_TEXT: usize = 8 << 10;
+
 /// The files of a base image.
 #[derive(Debug)]
 pub(super) struct Asked {
     source: Source,
+    layers: usize,
     key: Digest,
     memory: Option<Arc<dyn Memory>>,
     answers: Mutex<Answers>,
@@ -43,9 +56,23 @@ pub(super) enum Source {
 
 #[derive(Debug)]
 struct Answers {
-    /// By place; `None` is known to be absent.
-    known: BTreeMap<String, Option<Answer>>,
+    known: Known,
     has_new: bool,
+    /// What of it was asked for now.
+    asked: BTreeSet<String>,
+    /// Whether something was asked for that cannot be noted.
+    is_partial: bool,
+}
+
+/// What is where; `None` is known to be absent.
+type Known = BTreeMap<String, Option<Answer>>;
+
+/// What an image says of the image it stands on.
+#[derive(Debug, Deserialize, Serialize)]
+struct Note {
+    /// How many of its layers, the lowest ones, are that image's.
+    layers: usize,
+    files: Known,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -67,6 +94,8 @@ enum What {
     },
     Link(String),
     Special,
+    /// Neither a directory nor a link.
+    Other,
 }
 
 impl Asked {
@@ -78,16 +107,49 @@ impl Asked {
         (!is_new).then_some(asked)
     }
 
+    /// The same, as far as they were asked for when an image was made that a registry has.
+    pub(super) fn noted(
+        diff_ids: &[DiffId],
+        memory: Option<Arc<dyn Memory>>,
+        known: &KnownImages,
+    ) -> Option<Self> {
+        let mut notes = known.members(NOTE, diff_ids).filter_map(|note| Note::deserialize(note).ok());
+        let note = notes.find(|note| note.layers == diff_ids.len())?;
+        let asked = Self::of(Source::Nobody, diff_ids, memory);
+        asked.answers().known = note.files;
+        Some(asked)
+    }
+
     /// The same, where there is somebody who knows more.
     pub(super) fn of(source: Source, diff_ids: &[DiffId], memory: Option<Arc<dyn Memory>>) -> Self {
         let layers: Vec<String> = diff_ids.iter().map(|diff_id| diff_id.0.to_string()).collect();
         let key = Digest::of(format!("files of {}", layers.join(" ")).as_bytes());
         let bytes = memory.as_ref().and_then(|memory| memory.get(&key));
-        let known = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        // That nothing is asked for is worth knowing, too.
-        let answers = Answers { has_new: known.is_none(), known: known.unwrap_or_default() };
+        let known: Option<Known> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let answers = Answers {
+            // That nothing is asked for is worth knowing, too.
+            has_new: known.is_none(),
+            known: known.unwrap_or_default(),
+            asked: BTreeSet::new(),
+            is_partial: false,
+        };
         let (answers, has_given_up) = (Mutex::new(answers), Arc::default());
-        Self { source, key, memory, answers, has_given_up }
+        Self { source, layers: diff_ids.len(), key, memory, answers, has_given_up }
+    }
+
+    /// What is to be noted in an image that stands on this one: the same on every machine, whoever
+    /// was asked.
+    pub(super) fn note(&self) -> Option<Value> {
+        let answers = self.answers();
+        if answers.is_partial || answers.asked.len() > LONGEST_NOTE {
+            return None;
+        }
+        let noted = |path: &String| {
+            let answer = answers.known.get(path)?.as_ref().map(Answer::noted);
+            Some((path.clone(), answer))
+        };
+        let files = answers.asked.iter().map(noted).collect::<Option<_>>()?;
+        serde_json::to_value(Note { layers: self.layers, files }).ok()
     }
 
     /// Whether anybody is asked for what is not remembered.
@@ -129,6 +191,18 @@ impl Asked {
         NotUnderstood::new("what the engine does not tell of its image").into()
     }
 
+    /// What is known of a place.
+    fn known(&self, path: &str) -> Option<Option<Answer>> {
+        let mut answers = self.answers();
+        let known = answers.known.get(path).cloned()?;
+        if known.as_ref().is_some_and(|answer| answer.what == What::Other) && self.asks() {
+            // There is somebody who knows more.
+            return None;
+        }
+        answers.asked.insert(path.to_owned());
+        Some(known)
+    }
+
     /// Asks an engine.
     fn ask(&self, files: &Files, place: &Place) -> Result<Option<Node>, Stopped> {
         let path = text(place);
@@ -154,16 +228,17 @@ impl Asked {
     fn remember(&self, place: &Place, found: Option<&Node>) -> Result<(), Stopped> {
         let path = text(place);
         let answer = match found {
-            Some(node) => match Answer::of(node, &path).map_err(|_| self.give_up())? {
-                Some(answer) => Some(answer),
-                None => return Ok(()),
-            },
-            None => None,
+            Some(node) => Answer::of(node, &path).map_err(|_| self.give_up())?.map(Some),
+            None => Some(None),
         };
-        if is_text(place) {
-            let mut answers = self.answers();
-            let before = answers.known.insert(path, answer.clone());
-            answers.has_new |= before != Some(answer);
+        let mut answers = self.answers();
+        match answer {
+            Some(answer) if is_text(place) => {
+                answers.asked.insert(path.clone());
+                let before = answers.known.insert(path, answer.clone());
+                answers.has_new |= before != Some(answer);
+            }
+            _ => answers.is_partial = true,
         }
         Ok(())
     }
@@ -175,16 +250,29 @@ impl Asked {
             What::Special => Kind::Special,
             What::Link(target) => Kind::Link(target.into()),
             What::File { text: Some(text), .. } => Kind::File(Content::Text(text.into())),
-            What::File { size, text: None } => Kind::File(match &self.source {
-                Source::Engine(files) => files.content(path.to_owned(), size),
-                _ => Content::Unknown(Unknown { size, is_wanted: self.has_given_up.clone() }),
-            }),
+            What::File { size, text: None } if let Source::Engine(files) = &self.source => {
+                Kind::File(files.content(path.to_owned(), size))
+            }
+            What::File { .. } | What::Other => {
+                Kind::File(Content::Unknown(Unknown { is_wanted: self.has_given_up.clone() }))
+            }
         };
         Node { kind, mode: answer.mode, owner: Owner { user: answer.user, group: answer.group } }
     }
 }
 
 impl Answer {
+    /// As it is noted in images: of what is written over it only counts that it is there.
+    fn noted(&self) -> Self {
+        match &self.what {
+            What::Directory | What::Link(_) => self.clone(),
+            What::File { text: Some(text), .. } if text.len() <= LONGEST_TEXT => self.clone(),
+            What::File { .. } | What::Special | What::Other => {
+                Self { what: What::Other, mode: 0, user: 0, group: 0 }
+            }
+        }
+    }
+
     /// What is worth remembering of what is at `path`; `None` where it is no text.
     fn of(node: &Node, path: &str) -> Result<Option<Self>, Stopped> {
         let what = match &node.kind {
@@ -211,8 +299,7 @@ impl Unexplored for Asked {
             _ if !is_text(place) => return Err(self.give_up()),
             source => {
                 let path = text(place);
-                let known = self.answers().known.get(&path).cloned();
-                match (known, source) {
+                match (self.known(&path), source) {
                     (Some(known), _) => return Ok(known.map(|answer| self.node(&path, answer))),
                     (None, Source::Engine(files)) => self.ask(files, place)?,
                     (None, _) => return Err(self.give_up()),

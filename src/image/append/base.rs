@@ -16,6 +16,7 @@ use super::{Kept, Memory, Stopped, engine};
 use crate::domain::digest::Digest;
 use crate::event::SharedReporter;
 use crate::image::gzip::Compression;
+use crate::image::known::KnownImages;
 use crate::image::seal::damaged;
 use crate::image::spool::{Spool, spool_error};
 use crate::image::work::{Observed, Progress, blocking};
@@ -25,20 +26,22 @@ use crate::image::{BlobSource, Image, ImageError, Layer};
 type Remembered = (Option<PathBuf>, Option<Listing>);
 
 /// What there is to learn from which files an image has.
-pub(super) struct Sources<'a, K> {
+pub(super) struct Sources<'a, K, N> {
     /// A directory with the lists of layers, which may be lost at any time.
     pub(super) lists: Option<PathBuf>,
     /// What was asked before.
     pub(super) memory: Option<Arc<dyn Memory>>,
     /// The image in an engine, if one has it and may be asked.
     pub(super) kept: K,
+    /// What the registry has that the image goes to.
+    pub(super) known: N,
     pub(super) reporter: &'a SharedReporter,
 }
 
 /// Who may be asked for files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Asking {
-    /// Nobody, where anything was asked before.
+    /// Nobody, where anything was asked before, here or elsewhere.
     Memory,
     /// An engine, where the layers were never listed.
     Engine,
@@ -53,7 +56,11 @@ pub(super) struct Base {
     pub(super) image: Image,
 }
 
-impl<K: Future<Output = Option<Kept>>> Sources<'_, K> {
+impl<K, N> Sources<'_, K, N>
+where
+    K: Future<Output = Option<Kept>>,
+    N: Future<Output = KnownImages>,
+{
     /// Learns which files an image has. Layers that had to be read for it are kept in temporary
     /// files, so that they need not be read again where they have to be sent.
     pub(super) async fn files(self, mut image: Image, asking: Asking) -> Result<Base, ImageError> {
@@ -67,6 +74,12 @@ impl<K: Future<Output = Option<Kept>>> Sources<'_, K> {
         }
         let lists = recalled(&image, self.lists.as_deref()).await?;
         let is_incomplete = lists.iter().any(|(_, list)| list.is_none());
+        if is_incomplete
+            && asking == Asking::Memory
+            && let Some(noted) = Asked::noted(&diff_ids, memory.clone(), &self.known.await)
+        {
+            return Ok(Base { files: Arc::new(noted), image });
+        }
         if is_incomplete
             && asking <= Asking::Engine
             && !has_volumes(&image)

@@ -32,7 +32,6 @@ pub(super) enum Content {
 /// The content of a file that is known to be there, which does not count where it is written over.
 #[derive(Clone, Debug)]
 pub(super) struct Unknown {
-    pub(super) size: u64,
     /// Somebody did ask for it.
     pub(super) is_wanted: Arc<AtomicBool>,
 }
@@ -73,7 +72,7 @@ impl Content {
             Self::Layered(layered) => layered.size,
             Self::Contained(contained) => contained.size,
             Self::Text(text) => text.len() as u64,
-            Self::Unknown(unknown) => unknown.size,
+            Self::Unknown(_) => 0,
         }
     }
 

@@ -168,7 +168,7 @@ pub async fn build(
         let started = starts.started.clone();
         let mut work =
             Work { stages, plan, around, starts: started, context, architecture: request.architecture };
-        let finished = loop {
+        let mut finished = loop {
             let carried_out = blocking(move |_stop| {
                 let finished = work.finish(target);
                 Ok((work, finished))
@@ -182,6 +182,7 @@ pub async fn build(
                 finished => break finished?,
             }
         };
+        finished.note = finished.stands_on.as_ref().and_then(|base| starts.note(base));
         Making::begin(finished, Memo::new(images.memo()), epoch, reporter).await.map_err(Stopped::from)
     };
     let knowing = async {

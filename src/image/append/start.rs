@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::asked::Asked;
 use super::base::{Asking, Sources};
 use super::engine::{Building, Files};
@@ -128,8 +130,9 @@ impl Starts {
         images: &impl Images,
         reporter: &SharedReporter,
     ) -> Result<Start, ImageError> {
-        let (lists, memory, kept) = (images.memory(), images.memo(), images.kept(reference));
-        let base = Sources { lists, memory, kept, reporter }.files(image, asking).await?;
+        let (lists, memory) = (images.memory(), images.memo());
+        let (kept, known) = (images.kept(reference), images.known());
+        let base = Sources { lists, memory, kept, known, reporter }.files(image, asking).await?;
         self.asked.insert(name.to_owned(), base.files.clone());
         Ok(Start { tree: Tree::exploring(base.files), image: Some(base.image) })
     }
@@ -157,6 +160,14 @@ impl Starts {
             self.started.insert(Key::Image(name.clone()), start);
         }
         Ok(!given_up.is_empty())
+    }
+
+    /// What was asked of an image that a stage starts from, to be noted in what is made of it.
+    pub(super) fn note(&self, base: &Key) -> Option<Value> {
+        match base {
+            Key::Image(name) => self.asked.get(name)?.note(),
+            Key::Beginning(_) | Key::Stage(_) => None,
+        }
     }
 
     /// An image of the engine.

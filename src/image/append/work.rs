@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
+use super::asked::NOTE;
 use super::config::{self, Config};
 use super::content::Content;
 use super::plan::Plan;
@@ -38,7 +39,8 @@ impl Work {
     /// Carries the stage `target` out, and all it is made of.
     pub(super) fn finish(&mut self, target: usize) -> Result<Finished, Stopped> {
         let mut stage = self.stage(target)?;
-        let base = self.lowest(target).and_then(|key| self.starts.get(&key)?.image.clone());
+        let stands_on = self.lowest(target);
+        let base = stands_on.as_ref().and_then(|key| self.starts.get(key)?.image.clone());
         let architecture = match (self.architecture, &base) {
             (Some(architecture), _) => Some(architecture),
             (None, Some(base)) => Architecture::from_oci(&base.config.platform().architecture),
@@ -54,7 +56,7 @@ impl Work {
                 }
             }
         }
-        Ok(Finished { base, config: stage.config, done: stage.done, architecture })
+        Ok(Finished { stands_on, base, config: stage.config, done: stage.done, architecture, note: None })
     }
 
     /// What the layers of a stage begin with.
@@ -154,6 +156,10 @@ fn machine_of(path: &Path) -> Option<Machine> {
 
 /// A stage that is done, before its layers are written.
 pub(super) struct Finished {
+    /// What its layers begin with.
+    pub(super) stands_on: Option<Key>,
+    /// What is to be noted of that.
+    pub(super) note: Option<Value>,
     base: Option<Image>,
     config: Config,
     done: Vec<Done>,
@@ -176,6 +182,9 @@ impl Finished {
         let created = created(epoch)?;
         let mut document = self.config.document.clone();
         let root = object(&mut document)?;
+        // That of the base is about another one.
+        root.remove(NOTE);
+        root.extend(self.note.clone().map(|note| (NOTE.to_owned(), note)));
         root.insert("created".to_owned(), created.clone().into());
         root.insert("architecture".to_owned(), self.architecture.oci().into());
         let history = self.done.iter().map(|done| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lambdactl::domain::platform::Architecture;
-use lambdactl::domain::reference::{RepositoryUri, Tag};
+use lambdactl::domain::reference::{ImageReference, RepositoryUri, Tag};
 use lambdactl::image::append::{Memory, Stopped};
 use lambdactl::image::known::KnownImages;
 use lambdactl::image::{self, append};
@@ -435,12 +435,19 @@ async fn an_engine_that_has_a_base_tells_what_its_layers_would() {
         .map(|(name, dockerfile)| (name, case(&dockerfile.replace("$BASE", &base))))
         .collect();
     let mut expected = Vec::new();
-    for (_, (_directory, request)) in &all {
-        expected.push(appended(request).await.unwrap().digest());
+    let client = client(registry.host());
+    for (number, (_, (_directory, request))) in all.iter().enumerate() {
+        let image = appended(request).await.unwrap();
+        let uri: RepositoryUri = format!("{}/made-{number}", registry.host()).parse().unwrap();
+        push(&client, &uri, None, &image, &Uploads::default(), &silent()).await.unwrap();
+        let at = ImageReference::at(uri, image.digest());
+        let mut known = KnownImages::default();
+        known.add(image::registry::read(&client, &at, None, &silent()).await.unwrap());
+        expected.push((image.digest(), known));
     }
     usual.docker(&["pull", "-q", &base]);
     registry.lose_layers();
-    for ((name, (_directory, request)), expected) in all.iter().zip(expected) {
+    for ((name, (_directory, request)), (expected, known)) in all.iter().zip(expected) {
         assert!(matches!(appended(request).await, Err(Stopped::Failed(_))), "{name}: it had to read layers");
         let memo = Some(Arc::new(Remembering::default()) as Arc<dyn Memory>);
         let asking = Bases { memo: memo.clone(), keeping: Some(engine.clone()), ..Bases::default() };
@@ -450,11 +457,15 @@ async fn an_engine_that_has_a_base_tells_what_its_layers_would() {
             assert_eq!(made.digest(), expected, "{name}, {time}");
         }
         // What is copied is asked for each time.
-        if **name != "files of an image" {
-            let remembering = Bases { memo, ..Bases::default() };
-            let made = append::build(request, &remembering, &silent()).await;
-            let made = made.unwrap_or_else(|stopped| panic!("{name}, remembered: {stopped}"));
-            assert_eq!(made.digest(), expected, "{name}, remembered");
+        if **name == "files of an image" {
+            continue;
+        }
+        let remembering = Bases { memo, ..Bases::default() };
+        let reading_notes = Bases { known, ..Bases::default() };
+        for (how, bases) in [("remembered", remembering), ("noted", reading_notes)] {
+            let made = append::build(request, &bases, &silent()).await;
+            let made = made.unwrap_or_else(|stopped| panic!("{name}, {how}: {stopped}"));
+            assert_eq!(made.digest(), expected, "{name}, {how}");
         }
     }
     usual.docker(&["rmi", &base]);

@@ -17,6 +17,7 @@ use crate::support::docker::request;
 use crate::support::local_server::Fault;
 use crate::support::program;
 use crate::support::registry::DockerRegistry;
+use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 
 /// Puts an image of two layers into another registry; its name there.
@@ -100,6 +101,30 @@ fn files_of_another_image_are_fetched_once() {
     fs::write(directory.join("code"), "new").unwrap();
     let lines = world.sandbox.json(0, ["push", "--local", directory.to_str().unwrap()]);
     assert_eq!(lines.last().unwrap()["layers_uploaded"], 1, "{lines:#?}");
+}
+
+#[test]
+fn a_machine_that_remembers_nothing_need_not_fetch_the_base() {
+    let (registry, mut sandbox) = (DockerRegistry::plain(), Sandbox::new());
+    sandbox.set("DOCKER_HOST", "unix:///nonexistent.sock");
+    let world = World::in_sandbox(sandbox);
+    let base = Runtime::new().unwrap().block_on(base(&registry, "2"));
+    let [directory, _] = projects(&world, &base);
+    let deploy = || world.sandbox.json(0, ["deploy", "--local", directory.to_str().unwrap()]).pop().unwrap();
+    deploy();
+    registry.lose_layers();
+    let forget = || fs::remove_dir_all(world.sandbox.path().join("home/.cache/lambdactl")).unwrap();
+    forget();
+    assert_eq!(deploy()["action"], "unchanged");
+    forget();
+    fs::write(directory.join("code"), "new").unwrap();
+    let changed = deploy();
+    assert_eq!((&changed["action"], &changed["layers_uploaded"]), (&json!("updated"), &json!(1)));
+    // Beside a file that is there already.
+    let text = fs::read_to_string(directory.join("Dockerfile")).unwrap();
+    fs::write(directory.join("Dockerfile"), text.replace("COPY code /\n", "COPY code /base/new\n")).unwrap();
+    let needs_more = world.sandbox.run(["deploy", "--local", directory.to_str().unwrap()]).expect(1);
+    assert!(needs_more.stderr.contains("BLOB_UNKNOWN"), "{needs_more}");
 }
 
 #[test]
