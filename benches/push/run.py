@@ -29,8 +29,7 @@ PUSHERS = {
     "podman": "podman push -q --tls-verify=false {image} docker://{target}",
     "lambdactl": "{lambdactl} push -q --image docker:{image} --function bench --repository {repository}{tag}",
 }
-# The same as somebody who may use the engine and not read its files.
-# What may ask the engine, and not read its files.
+# Somebody who may use the engine and not read its files.
 AS_A_USER = "setpriv --reuid=65534 --regid=docker --clear-groups "
 PUSHERS["unprivileged"] = AS_A_USER + PUSHERS["lambdactl"]
 

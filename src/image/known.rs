@@ -148,14 +148,16 @@ impl KnownImages {
         self.pushed_from_here
     }
 
-    /// A member of the configurations of the images whose lowest layers are these.
+    /// A member of the configurations of the images whose lowest layers are these blobs.
     pub(super) fn members<'a>(
         &'a self,
         name: &'static str,
-        lowest: &'a [DiffId],
+        lowest: &'a [Digest],
     ) -> impl Iterator<Item = &'a Value> {
-        let stands_on =
-            move |image: &&Image| image.config.diff_ids().is_ok_and(|all| all.starts_with(lowest));
+        let stands_on = move |image: &&Image| {
+            let layers = image.layers.iter().map(|layer| layer.descriptor.digest);
+            layers.take(lowest.len()).eq(lowest.iter().copied())
+        };
         self.images.iter().filter(stands_on).filter_map(move |image| image.config.document.get(name))
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::cache::{Cache, Shelf};
 use super::cloud::Cloud;
@@ -94,24 +95,18 @@ async fn with_logins(cloud: &Cloud, mut request: BuildRequest) -> BuildRequest {
 
 /// What the registry has, found out when it is needed, once.
 struct Known<F> {
-    knowing: Mutex<Option<F>>,
+    /// Whoever waits for it goes on where another one stopped.
+    knowing: Mutex<Pin<Box<F>>>,
     known: OnceCell<KnownImages>,
 }
 
 impl<F: Future<Output = KnownImages>> Known<F> {
     fn new(knowing: F) -> Self {
-        Self { knowing: Mutex::new(Some(knowing)), known: OnceCell::new() }
+        Self { knowing: Mutex::new(Box::pin(knowing)), known: OnceCell::new() }
     }
 
     async fn get(&self) -> KnownImages {
-        let knowing = self.knowing.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let known = self.known.get_or_init(|| async {
-            match knowing {
-                Some(knowing) => knowing.await,
-                None => KnownImages::default(),
-            }
-        });
-        known.await.clone()
+        self.known.get_or_init(|| async { self.knowing.lock().await.as_mut().await }).await.clone()
     }
 }
 
@@ -145,16 +140,16 @@ impl<F: Future<Output = KnownImages> + Send> Images for Sources<'_, F> {
         }
         let asking = async {
             let (engine, found) = self.in_engine(reference).await?;
-            Some(Kept { files: engine.files(found.id), diff_ids: found.diff_ids })
+            Kept::of(&engine, found)
         };
         tokio::time::timeout(PATIENCE, asking).await.ok()?
     }
 
-    fn memory(&self) -> Option<PathBuf> {
+    fn lists(&self) -> Option<PathBuf> {
         self.cloud.cache().map(Cache::lists)
     }
 
-    fn memo(&self) -> Option<Arc<dyn Memory>> {
+    fn memory(&self) -> Option<Arc<dyn Memory>> {
         self.cloud.cache().map(|cache| Arc::new(cache.clone()) as Arc<dyn Memory>)
     }
 

@@ -465,6 +465,7 @@ impl Random {
 async fn podman_builds_and_exports_behind_the_same_api() {
     let Some(podman) = Podman::start() else { return };
     let engine = DockerEngine::connect(&podman.location()).await.unwrap();
+    assert!(!engine.is_docker(), "it does not tell whose files are");
     assert_eq!(engine.builder(), Builder::Classic);
     let directory = context("FROM scratch\nARG WHO\nCOPY tool /tool\nLABEL who=$WHO\n", &[]);
     let mut request = request(directory.path(), &[("WHO", "ada")]);

@@ -27,7 +27,7 @@ pub(super) fn is_archive(content: &Content) -> Result<bool, Stopped> {
         }
         Content::Text(text) => start.extend(text.bytes().take(BLOCK)),
         // Not looked into: it might be anything.
-        Content::Layered(_) | Content::Contained(_) | Content::Unknown(_) => return Ok(true),
+        Content::Layered(_) | Content::Contained(_) | Content::Unread(_) => return Ok(true),
     }
     Ok(is_compressed(&start) || is_tar(&start))
 }

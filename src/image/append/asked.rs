@@ -1,10 +1,8 @@
-//! What files a base image has: what was asked before is remembered by its layers, and for the rest
-//! there is an engine that has the image, or the lists of its layers.
+//! Remembers what Dockerfiles ask of a base image: a dozen places, the same ones every time, so that
+//! neither its layers nor the lists of them are needed to answer.
 //!
-//! A Dockerfile asks for a dozen places, and for the same ones every time. Asking an engine for them
-//! spares fetching the layers of an image only to list them. What was asked is noted in the image
-//! that is made, as BuildKit notes there what its cache needs: a machine that remembers nothing finds
-//! it in the image that is there already.
+//! It is noted, too, in the image that is made, as BuildKit notes there what its cache needs: a
+//! machine that remembers nothing finds it in the image that is there already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,24 +11,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::content::{Content, Unknown};
+use super::base::Asking;
+use super::content::{Content, Unread};
 use super::engine::Files;
 use super::memo::Memory;
 use super::tree::{Kind, Node, Owner, Place, Unexplored, text};
 use super::{NotUnderstood, Stopped, accounts};
-use crate::domain::digest::{DiffId, Digest};
+use crate::domain::digest::Digest;
+use crate::image::Image;
 use crate::image::known::KnownImages;
-
-/// What engines put into every container, whether the image has it or not, and where.
-/// <https://github.com/moby/moby/blob/v28.5.2/daemon/initlayer/setup_unix.go>
-const OF_ENGINES: [&str; 8] =
-    ["/.dockerenv", "/dev", "/proc", "/sys", "/etc/hosts", "/etc/hostname", "/etc/mtab", "/etc/resolv.conf"];
 
 /// The member of an image's configuration for what was asked of its base. Whoever does not know a
 /// member ignores it. <https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md>
 pub(super) const NOTE: &str = "lambdactl.base.v1";
 
-/// No note has more places, and no text that is longer.
+/// With more places no note is made, and longer texts are left out of it.
 const LONGEST_NOTE: usize = 500;
 const LONGEST_TEXT: usize = 8 << 10;
 
@@ -38,11 +33,13 @@ const LONGEST_TEXT: usize = 8 << 10;
 #[derive(Debug)]
 pub(super) struct Asked {
     source: Source,
+    /// How many layers the image has.
     layers: usize,
-    key: Digest,
     memory: Option<Arc<dyn Memory>>,
+    key: Digest,
     answers: Mutex<Answers>,
-    has_given_up: Arc<AtomicBool>,
+    has_given_up: AtomicBool,
+    needs_lists: Arc<AtomicBool>,
 }
 
 /// Who knows more than what is remembered.
@@ -54,7 +51,7 @@ pub(super) enum Source {
     Lists(Box<dyn Unexplored>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Answers {
     known: Known,
     has_new: bool,
@@ -76,65 +73,80 @@ struct Note {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-struct Answer {
-    what: What,
-    mode: u32,
-    user: u64,
-    group: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum What {
-    Directory,
-    File {
-        size: u64,
-        /// Of files that list accounts.
-        text: Option<String>,
+enum Answer {
+    Directory {
+        mode: u32,
+        user: u64,
+        group: u64,
     },
+    /// Where it leads.
     Link(String),
-    Special,
-    /// Neither a directory nor a link.
-    Other,
+    /// A file that lists accounts.
+    Text(String),
+    /// Something else, which only is in the way or written over.
+    Something,
 }
 
 impl Asked {
-    /// Those of the image of these layers, as far as they were asked for before; `None` where
-    /// nothing was.
-    pub(super) fn before(diff_ids: &[DiffId], memory: Option<Arc<dyn Memory>>) -> Option<Self> {
-        let asked = Self::of(Source::Nobody, diff_ids, memory);
-        let is_new = asked.answers().has_new;
-        (!is_new).then_some(asked)
+    /// What was asked of this image before; `None` where nothing was.
+    pub(super) fn before(image: &Image, memory: Option<Arc<dyn Memory>>) -> Option<Self> {
+        let known = recall(memory.as_ref(), &key(image))?;
+        Some(Self::new(Source::Nobody, image, memory, Answers { known, ..Answers::default() }))
     }
 
-    /// The same, as far as they were asked for when an image was made that a registry has.
-    pub(super) fn noted(
-        diff_ids: &[DiffId],
-        memory: Option<Arc<dyn Memory>>,
-        known: &KnownImages,
-    ) -> Option<Self> {
-        let mut notes = known.members(NOTE, diff_ids).filter_map(|note| Note::deserialize(note).ok());
-        let note = notes.find(|note| note.layers == diff_ids.len())?;
-        let asked = Self::of(Source::Nobody, diff_ids, memory);
-        asked.answers().known = note.files;
-        Some(asked)
+    /// What was asked of this image when another one was made that a registry has. That is not taken
+    /// over into the memory: whoever wrote it need not be trusted with other images.
+    pub(super) fn noted(image: &Image, known: &KnownImages) -> Option<Self> {
+        let lowest: Vec<Digest> = image.layers.iter().map(|layer| layer.descriptor.digest).collect();
+        let mut notes = known.members(NOTE, &lowest).filter_map(|note| Note::deserialize(note).ok());
+        let known = notes.find(|note| note.layers == lowest.len())?.files;
+        Some(Self::new(Source::Nobody, image, None, Answers { known, ..Answers::default() }))
     }
 
-    /// The same, where there is somebody who knows more.
-    pub(super) fn of(source: Source, diff_ids: &[DiffId], memory: Option<Arc<dyn Memory>>) -> Self {
-        let layers: Vec<String> = diff_ids.iter().map(|diff_id| diff_id.0.to_string()).collect();
-        let key = Digest::of(format!("files of {}", layers.join(" ")).as_bytes());
-        let bytes = memory.as_ref().and_then(|memory| memory.get(&key));
-        let known: Option<Known> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let answers = Answers {
-            // That nothing is asked for is worth knowing, too.
-            has_new: known.is_none(),
-            known: known.unwrap_or_default(),
-            asked: BTreeSet::new(),
-            is_partial: false,
-        };
-        let (answers, has_given_up) = (Mutex::new(answers), Arc::default());
-        Self { source, layers: diff_ids.len(), key, memory, answers, has_given_up }
+    /// The files of this image, which `source` knows.
+    pub(super) fn of(source: Source, image: &Image, memory: Option<Arc<dyn Memory>>) -> Self {
+        let known = recall(memory.as_ref(), &key(image));
+        // That nothing is asked for is worth knowing, too.
+        let has_new = known.is_none();
+        let known = known.unwrap_or_default();
+        Self::new(source, image, memory, Answers { known, has_new, ..Answers::default() })
+    }
+
+    fn new(source: Source, image: &Image, memory: Option<Arc<dyn Memory>>, answers: Answers) -> Self {
+        Self {
+            source,
+            layers: image.layers.len(),
+            memory,
+            key: key(image),
+            answers: Mutex::new(answers),
+            has_given_up: AtomicBool::new(false),
+            needs_lists: Arc::default(),
+        }
+    }
+
+    /// Who has to be asked where there was a question that was not answered.
+    pub(super) fn next(&self) -> Option<Asking> {
+        let (needs_lists, has_given_up) =
+            (self.needs_lists.load(Ordering::Relaxed), self.has_given_up.load(Ordering::Relaxed));
+        match &self.source {
+            Source::Lists(_) => None,
+            _ if needs_lists => Some(Asking::Lists),
+            _ if !has_given_up => None,
+            Source::Engine(_) => Some(Asking::Lists),
+            Source::Nobody => Some(Asking::Engine),
+        }
+    }
+
+    /// Remembers what is new.
+    pub(super) fn save(&self) {
+        let answers = self.answers();
+        let is_worthwhile = answers.has_new && (self.next().is_none() || !answers.known.is_empty());
+        if let Some(memory) = self.memory.as_ref().filter(|_| is_worthwhile)
+            && let Ok(bytes) = serde_json::to_vec(&answers.known)
+        {
+            memory.put(&self.key, &bytes);
+        }
     }
 
     /// What is to be noted in an image that stands on this one: the same on every machine, whoever
@@ -145,178 +157,121 @@ impl Asked {
             return None;
         }
         let noted = |path: &String| {
-            let answer = answers.known.get(path)?.as_ref().map(Answer::noted);
-            Some((path.clone(), answer))
+            let answer = answers.known.get(path)?.clone();
+            let is_long = matches!(&answer, Some(Answer::Text(text)) if text.len() > LONGEST_TEXT);
+            Some((path.clone(), if is_long { Some(Answer::Something) } else { answer }))
         };
         let files = answers.asked.iter().map(noted).collect::<Option<_>>()?;
         serde_json::to_value(Note { layers: self.layers, files }).ok()
-    }
-
-    /// Whether anybody is asked for what is not remembered.
-    pub(super) fn asks(&self) -> bool {
-        !matches!(self.source, Source::Nobody)
-    }
-
-    /// Whether there was a question that was not answered.
-    pub(super) fn has_given_up(&self) -> bool {
-        self.has_given_up.load(Ordering::Relaxed)
-    }
-
-    /// Gives back what an engine keeps for this, and remembers what is new.
-    pub(super) async fn close(&self) {
-        if let Source::Engine(files) = &self.source {
-            files.image().close().await;
-        }
-        let answers = self.answers();
-        if let Some(memory) = self.memory.as_ref().filter(|_| answers.has_new)
-            && let Ok(bytes) = serde_json::to_vec(&answers.known)
-        {
-            memory.put(&self.key, &bytes);
-        }
-    }
-
-    /// Gives back what an engine keeps for this although nobody waits for it.
-    pub(super) fn abandon(&self) {
-        if let Source::Engine(files) = &self.source {
-            files.image().abandon();
-        }
     }
 
     fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_up(&self) -> Stopped {
+    fn give_up(&self, why: &str) -> Stopped {
+        tracing::debug!("what the base has is asked of others: {why}");
         self.has_given_up.store(true, Ordering::Relaxed);
-        NotUnderstood::new("what the engine does not tell of its image").into()
+        NotUnderstood::new("what is not known of the base").into()
     }
 
     /// What is known of a place.
-    fn known(&self, path: &str) -> Option<Option<Answer>> {
+    fn known(&self, path: &str) -> Option<Option<Node>> {
         let mut answers = self.answers();
-        let known = answers.known.get(path).cloned()?;
-        if known.as_ref().is_some_and(|answer| answer.what == What::Other) && self.asks() {
-            // There is somebody who knows more.
-            return None;
-        }
+        let known = answers.known.get(path)?.as_ref().map(|answer| self.node(answer));
         answers.asked.insert(path.to_owned());
         Some(known)
     }
 
-    /// Asks an engine.
-    fn ask(&self, files: &Files, place: &Place) -> Result<Option<Node>, Stopped> {
-        let path = text(place);
-        if is_of_engines(&path) {
-            return Err(self.give_up());
-        }
-        let get = |place: &Place| files.get(place).map_err(|_| self.give_up());
-        let found = get(place)?;
-        // Containers have it in any case.
-        if path == "/etc" {
-            let mut is_own = false;
-            for file in accounts::FILES {
-                is_own |= get(&super::tree::place(file))?.is_some();
-            }
-            if !is_own {
-                return Err(self.give_up());
-            }
-        }
-        Ok(found)
-    }
-
     /// Remembers what is at a place.
-    fn remember(&self, place: &Place, found: Option<&Node>) -> Result<(), Stopped> {
-        let path = text(place);
-        let answer = match found {
-            Some(node) => Answer::of(node, &path).map_err(|_| self.give_up())?.map(Some),
-            None => Some(None),
-        };
+    fn remember(&self, place: &Place, answer: Option<Option<Answer>>) {
         let mut answers = self.answers();
         match answer {
             Some(answer) if is_text(place) => {
+                let path = text(place);
                 answers.asked.insert(path.clone());
                 let before = answers.known.insert(path, answer.clone());
                 answers.has_new |= before != Some(answer);
             }
             _ => answers.is_partial = true,
         }
-        Ok(())
     }
 
-    /// What was answered before.
-    fn node(&self, path: &str, answer: Answer) -> Node {
-        let kind = match answer.what {
-            What::Directory => Kind::Directory,
-            What::Special => Kind::Special,
-            What::Link(target) => Kind::Link(target.into()),
-            What::File { text: Some(text), .. } => Kind::File(Content::Text(text.into())),
-            What::File { size, text: None } if let Source::Engine(files) = &self.source => {
-                Kind::File(files.content(path.to_owned(), size))
+    fn node(&self, answer: &Answer) -> Node {
+        let (kind, mode, owner) = match answer {
+            Answer::Directory { mode, user, group } => {
+                (Kind::Directory, mode & 0o7777, Owner { user: *user, group: *group })
             }
-            What::File { .. } | What::Other => {
-                Kind::File(Content::Unknown(Unknown { is_wanted: self.has_given_up.clone() }))
+            // Nobody looks at the mode and owner of a link that is only followed.
+            Answer::Link(target) => (Kind::Link(target.into()), 0o777, Owner::default()),
+            Answer::Text(text) => (Kind::File(Content::Text(text.as_str().into())), 0o644, Owner::default()),
+            Answer::Something => {
+                let unread = Content::Unread(Unread { is_wanted: self.needs_lists.clone() });
+                (Kind::File(unread), 0o644, Owner::default())
             }
         };
-        Node { kind, mode: answer.mode, owner: Owner { user: answer.user, group: answer.group } }
+        Node { kind, mode, owner }
     }
 }
 
 impl Answer {
-    /// As it is noted in images: of what is written over it only counts that it is there.
-    fn noted(&self) -> Self {
-        match &self.what {
-            What::Directory | What::Link(_) => self.clone(),
-            What::File { text: Some(text), .. } if text.len() <= LONGEST_TEXT => self.clone(),
-            What::File { .. } | What::Special | What::Other => {
-                Self { what: What::Other, mode: 0, user: 0, group: 0 }
-            }
-        }
-    }
-
     /// What is worth remembering of what is at `path`; `None` where it is no text.
     fn of(node: &Node, path: &str) -> Result<Option<Self>, Stopped> {
-        let what = match &node.kind {
-            Kind::Directory => What::Directory,
-            Kind::Special => What::Special,
+        Ok(Some(match &node.kind {
+            Kind::Directory => {
+                Self::Directory { mode: node.mode, user: node.owner.user, group: node.owner.group }
+            }
             Kind::Link(target) => match target.to_str() {
-                Some(target) => What::Link(target.to_owned()),
+                Some(target) => Self::Link(target.to_owned()),
                 None => return Ok(None),
             },
-            Kind::File(content) => {
-                let size = content.size();
-                let is_list = accounts::FILES.contains(&path) && size <= accounts::LARGEST;
-                What::File { size, text: if is_list { accounts::text(content)? } else { None } }
+            Kind::File(content) if accounts::FILES.contains(&path) && content.size() <= accounts::LARGEST => {
+                let text = accounts::text(content)?.filter(|text| !text.is_empty() && !text.contains('\0'));
+                text.map_or(Self::Something, Self::Text)
             }
-        };
-        Ok(Some(Self { what, mode: node.mode, user: node.owner.user, group: node.owner.group }))
+            Kind::File(_) | Kind::Special => Self::Something,
+        }))
     }
 }
 
 impl Unexplored for Asked {
     fn get(&self, place: &Place) -> Result<Option<Node>, Stopped> {
-        let found = match &self.source {
-            Source::Lists(lists) => lists.get(place)?,
-            _ if !is_text(place) => return Err(self.give_up()),
-            source => {
-                let path = text(place);
-                match (self.known(&path), source) {
-                    (Some(known), _) => return Ok(known.map(|answer| self.node(&path, answer))),
-                    (None, Source::Engine(files)) => self.ask(files, place)?,
-                    (None, _) => return Err(self.give_up()),
-                }
-            }
+        let path = text(place);
+        if let Source::Lists(lists) = &self.source {
+            let found = lists.get(place)?;
+            let answer = match &found {
+                Some(node) => Answer::of(node, &path)?.map(Some),
+                None => Some(None),
+            };
+            self.remember(place, answer);
+            return Ok(found);
+        }
+        if !is_text(place) {
+            // As text these would be others.
+            return Err(self.give_up("a name that is not UTF-8"));
+        }
+        if let Some(known) = self.known(&path) {
+            return Ok(known);
+        }
+        let Source::Engine(files) = &self.source else { return Err(self.give_up(&path)) };
+        let ask = || match files.get(place)? {
+            Some(node) => Ok(Answer::of(&node, &path)?.map(Some)),
+            None => Ok(Some(None)),
         };
-        self.remember(place, found.as_ref())?;
-        Ok(found)
+        let answer = ask().map_err(|stopped: Stopped| self.give_up(&stopped.to_string()))?;
+        let answer = answer.ok_or_else(|| self.give_up("a link that is not UTF-8"))?;
+        let node = answer.as_ref().map(|answer| self.node(answer));
+        self.remember(place, Some(answer));
+        Ok(node)
     }
 
     fn below(&self, directory: &Place) -> Result<Vec<(Place, Node)>, Stopped> {
-        let path = text(directory);
-        let has_of_engines = || OF_ENGINES.iter().any(|of| is_in(of, &path)) || is_of_engines(&path);
         match &self.source {
             Source::Lists(lists) => lists.below(directory),
-            Source::Engine(files) if !has_of_engines() => files.below(directory).map_err(|_| self.give_up()),
-            _ => Err(self.give_up()),
+            _ => {
+                self.needs_lists.store(true, Ordering::Relaxed);
+                Err(NotUnderstood::new("all files of a directory of the base").into())
+            }
         }
     }
 }
@@ -331,16 +286,17 @@ impl std::fmt::Debug for Source {
     }
 }
 
+/// Under what is remembered of an image: its layers say what files it has.
+fn key(image: &Image) -> Digest {
+    let layers: Vec<String> = image.layers.iter().map(|layer| layer.descriptor.digest.to_string()).collect();
+    Digest::of(format!("files of {}", layers.join(" ")).as_bytes())
+}
+
+fn recall(memory: Option<&Arc<dyn Memory>>, key: &Digest) -> Option<Known> {
+    serde_json::from_slice(&memory?.get(key)?).ok()
+}
+
 /// Whether names can be told apart where they are written as text.
 fn is_text(place: &Place) -> bool {
     place.iter().all(|name| name.to_str().is_some())
-}
-
-fn is_of_engines(path: &str) -> bool {
-    OF_ENGINES.iter().any(|of| is_in(path, of))
-}
-
-/// Whether something is a place, or in it.
-fn is_in(path: &str, place: &str) -> bool {
-    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || place == "/")
 }

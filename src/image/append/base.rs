@@ -1,4 +1,5 @@
-//! What files a base image has: read once from its layers, then known by their digests.
+//! Finds out what files a base image has: from whoever knows it without its layers, else from these,
+//! whose lists are known by their digests from then on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read, Write};
@@ -21,6 +22,7 @@ use crate::image::seal::damaged;
 use crate::image::spool::{Spool, spool_error};
 use crate::image::work::{Observed, Progress, blocking};
 use crate::image::{BlobSource, Image, ImageError, Layer};
+use crate::services::docker::ImageFiles;
 
 /// Where the list of a layer is remembered, and the list.
 type Remembered = (Option<PathBuf>, Option<Listing>);
@@ -53,6 +55,8 @@ pub(super) enum Asking {
 #[derive(Clone, Debug)]
 pub(super) struct Base {
     pub(super) files: Arc<Asked>,
+    /// What an engine keeps for them.
+    pub(super) opened: Option<Arc<ImageFiles>>,
     pub(super) image: Image,
 }
 
@@ -64,30 +68,29 @@ where
     /// Learns which files an image has. Layers that had to be read for it are kept in temporary
     /// files, so that they need not be read again where they have to be sent.
     pub(super) async fn files(self, mut image: Image, asking: Asking) -> Result<Base, ImageError> {
-        let diff_ids = image.config.diff_ids().unwrap_or_default();
-        // Nothing is remembered of what does not say what it is made of.
-        let memory = self.memory.filter(|_| diff_ids.len() == image.layers.len());
         if asking == Asking::Memory
-            && let Some(before) = Asked::before(&diff_ids, memory.clone())
+            && let Some(before) = Asked::before(&image, self.memory.clone())
         {
-            return Ok(Base { files: Arc::new(before), image });
+            return Ok(Base { files: Arc::new(before), opened: None, image });
         }
         let lists = recalled(&image, self.lists.as_deref()).await?;
-        let is_incomplete = lists.iter().any(|(_, list)| list.is_none());
-        if is_incomplete
-            && asking == Asking::Memory
-            && let Some(noted) = Asked::noted(&diff_ids, memory.clone(), &self.known.await)
-        {
-            return Ok(Base { files: Arc::new(noted), image });
-        }
-        if is_incomplete
-            && asking <= Asking::Engine
-            && !has_volumes(&image)
-            && let Some(Kept { files, diff_ids: kept }) = self.kept.await
-            && kept == diff_ids
-        {
-            let source = Source::Engine(engine::Files::new(Arc::new(files)));
-            return Ok(Base { files: Arc::new(Asked::of(source, &diff_ids, memory)), image });
+        if lists.iter().any(|(_, list)| list.is_none()) && asking < Asking::Lists {
+            // It is needed in any case, once the files are known.
+            let known = self.known.await;
+            if asking == Asking::Memory
+                && let Some(noted) = Asked::noted(&image, &known)
+            {
+                return Ok(Base { files: Arc::new(noted), opened: None, image });
+            }
+            if let Some(Kept { files, diff_ids }) = self.kept.await
+                && diff_ids.len() == image.layers.len()
+                && image.config.diff_ids().is_ok_and(|expected| expected == diff_ids)
+            {
+                let opened = Arc::new(files);
+                let source = Source::Engine(engine::Files::new(opened.clone()));
+                let files = Arc::new(Asked::of(source, &image, self.memory));
+                return Ok(Base { files, opened: Some(opened), image });
+            }
         }
         let mut layers = Vec::with_capacity(lists.len());
         for (layer, (file, list)) in image.layers.iter_mut().zip(lists) {
@@ -106,14 +109,9 @@ where
             layers.push((list, Arc::new(layer.clone())));
         }
         let source = Source::Lists(Box::new(Files { layers }));
-        Ok(Base { files: Arc::new(Asked::of(source, &diff_ids, memory)), image })
+        let files = Arc::new(Asked::of(source, &image, self.memory));
+        Ok(Base { files, opened: None, image })
     }
-}
-
-/// Whether a container of an image has directories that the image may not have.
-/// <https://docs.docker.com/reference/dockerfile/#volume>
-fn has_volumes(image: &Image) -> bool {
-    image.config.document["config"]["Volumes"].as_object().is_some_and(|volumes| !volumes.is_empty())
 }
 
 /// For each layer, where its list is remembered, and the list. They are long: whoever asks a

@@ -25,14 +25,14 @@ pub(super) enum Content {
     Contained(Contained),
     /// Here.
     Text(Arc<str>),
-    /// Nobody was asked for it.
-    Unknown(Unknown),
+    /// Nobody has looked at it, as it only matters where it is copied.
+    Unread(Unread),
 }
 
-/// The content of a file that is known to be there, which does not count where it is written over.
+/// The content of a file that is known to be there.
 #[derive(Clone, Debug)]
-pub(super) struct Unknown {
-    /// Somebody did ask for it.
+pub(super) struct Unread {
+    /// Set where it is needed.
     pub(super) is_wanted: Arc<AtomicBool>,
 }
 
@@ -72,7 +72,7 @@ impl Content {
             Self::Layered(layered) => layered.size,
             Self::Contained(contained) => contained.size,
             Self::Text(text) => text.len() as u64,
-            Self::Unknown(_) => 0,
+            Self::Unread(_) => 0,
         }
     }
 
@@ -94,13 +94,13 @@ impl Content {
             },
             Self::Contained(contained) => bytes = engine::bytes(contained)?,
             Self::Text(text) => bytes = text.as_bytes().to_vec(),
-            Self::Unknown(unknown) => return Err(unknown.want()),
+            Self::Unread(unread) => return Err(unread.want()),
         }
         Ok(Some(bytes))
     }
 }
 
-impl Unknown {
+impl Unread {
     /// Notes that it has to be known.
     pub(super) fn want(&self) -> Stopped {
         self.is_wanted.store(true, Ordering::Relaxed);

@@ -17,7 +17,7 @@ use super::content::{Contained, Content, Spooled};
 use super::glob;
 use super::listing::{has_attributes, owner};
 use super::tree::{Kind, Node, Owner, Place, Unexplored, place, text};
-use super::{NotUnderstood, Stopped};
+use super::{NotUnderstood, Stopped, accounts};
 use crate::domain::digest::Digest;
 use crate::event::SharedReporter;
 use crate::image::ImageError;
@@ -124,6 +124,11 @@ fn sees(instruction: &Instruction, name: &str) -> Result<bool, NotUnderstood> {
 /// How many places of an image are asked for, one by one.
 const QUESTIONS: usize = 400;
 
+/// What engines put into every container, whether the image has it or not, and where.
+/// <https://github.com/moby/moby/blob/v28.5.2/daemon/initlayer/setup_unix.go>
+const OF_ENGINES: [&str; 8] =
+    ["/.dockerenv", "/dev", "/proc", "/sys", "/etc/hosts", "/etc/hostname", "/etc/mtab", "/etc/resolv.conf"];
+
 /// The files of an image of the engine, asked for one by one. Used by threads that may block.
 pub(super) struct Files {
     files: Arc<ImageFiles>,
@@ -137,11 +142,6 @@ impl Files {
     pub(super) fn new(files: Arc<ImageFiles>) -> Self {
         let (asked, has_owners) = (AtomicUsize::new(0), OnceLock::new());
         Self { files, runtime: Handle::current(), asked, has_owners }
-    }
-
-    /// The image.
-    pub(super) fn image(&self) -> &ImageFiles {
-        &self.files
     }
 
     /// Engines with a user namespace of their own may give the owners they map to, also to what is
@@ -161,7 +161,7 @@ impl Files {
         }
     }
 
-    /// What is at `place`.
+    /// What is at `place` in a container.
     fn first(&self, place: &Place) -> Result<Option<Node>, Stopped> {
         let path = text(place);
         let Some(archive) = open(&self.files, &self.runtime, &path)? else { return Ok(None) };
@@ -170,13 +170,11 @@ impl Files {
         let first = archive.entries().map_err(&broken)?.next();
         let mut entry = first.ok_or_else(|| broken(io::ErrorKind::UnexpectedEof.into()))?.map_err(&broken)?;
         let size = entry.size();
-        let node = node(&mut entry, |_| Ok(self.content(path.clone(), size)));
+        let node = node(&mut entry, |_| {
+            let (files, path) = (self.files.clone(), path.clone());
+            Ok(Content::Contained(Contained { files, path, size }))
+        });
         node.map(Some).map_err(|error| broken(error).into())
-    }
-
-    /// The content of a file that is known to be there.
-    pub(super) fn content(&self, path: String, size: u64) -> Content {
-        Content::Contained(Contained { files: self.files.clone(), path, size })
     }
 }
 
@@ -185,16 +183,36 @@ impl Unexplored for Files {
         if self.asked.fetch_add(1, Ordering::Relaxed) >= QUESTIONS {
             return Err(NotUnderstood::new("too many files go where the engine's image has some").into());
         }
+        let path = text(place);
+        if OF_ENGINES.iter().any(|of| is_in(&path, of)) {
+            return Err(NotUnderstood::new(format!("`{path}`, which every container has")).into());
+        }
         self.check_owners()?;
-        self.first(place)
+        let found = self.first(place)?;
+        // Containers have it in any case.
+        if path == "/etc" {
+            let mut is_own = false;
+            for file in accounts::FILES {
+                is_own = is_own || self.first(&super::tree::place(file))?.is_some();
+            }
+            if !is_own {
+                return Err(NotUnderstood::new("an image that may not have `/etc`").into());
+            }
+        }
+        Ok(found)
     }
 
     fn below(&self, directory: &Place) -> Result<Vec<(Place, Node)>, Stopped> {
         if directory.is_empty() {
             return Err(NotUnderstood::new("all files of a stage with `RUN`").into());
         }
-        self.check_owners()?;
         let path = text(directory);
+        if OF_ENGINES.iter().any(|of| is_in(of, &path) || is_in(&path, of)) {
+            return Err(
+                NotUnderstood::new(format!("all of `{path}`, of which every container has some")).into()
+            );
+        }
+        self.check_owners()?;
         let broken = broken(&path);
         let Some(archive) = open(&self.files, &self.runtime, &path)? else { return Ok(Vec::new()) };
         let mut spool = FileSpool::create()?;
@@ -222,6 +240,11 @@ impl Unexplored for Files {
         }
         Ok(nodes)
     }
+}
+
+/// Whether something is a place, or in it.
+fn is_in(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The bytes of a file, which should be few. Blocks.

@@ -75,7 +75,7 @@ fn pack<W: Write>(
                 let mut header = header(EntryType::Regular, attributes, content.len() as u64, mtime, &path);
                 archive.append_data(&mut header, &path, content.as_bytes()).map_err(spool_error)?;
             }
-            Kind::File(Content::Layered(_) | Content::Contained(_) | Content::Unknown(_)) | Kind::Special => {
+            Kind::File(Content::Layered(_) | Content::Contained(_) | Content::Unread(_)) | Kind::Special => {
                 return Err(damaged(&text(place), "its content cannot be copied"));
             }
         }

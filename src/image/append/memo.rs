@@ -76,7 +76,7 @@ impl Memo {
                     format!("{path:?} of image {}", files.image())
                 }
                 Kind::File(Content::Text(text)) => format!("text {}", Digest::of(text.as_bytes())),
-                Kind::File(Content::Spooled(_) | Content::Unknown(_)) | Kind::Special => return None,
+                Kind::File(Content::Spooled(_) | Content::Unread(_)) | Kind::Special => return None,
             };
             // Names are quoted, so that none can be mistaken for what follows it.
             let line = format!("{place:?} {:o} {:?} {what}\n", node.mode, node.owner);

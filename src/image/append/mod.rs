@@ -48,7 +48,9 @@ use crate::domain::platform::Architecture;
 use crate::domain::reference::ImageReference;
 use crate::domain::secret::Secret;
 use crate::event::SharedReporter;
-use crate::services::docker::{BuildRequest, ContextFile, DockerEngine, DockerError, ImageFiles};
+use crate::services::docker::{
+    BuildRequest, ContextFile, DockerEngine, DockerError, EngineImage, ImageFiles,
+};
 
 pub use super::dockerfile::NotUnderstood;
 
@@ -78,13 +80,23 @@ impl From<DockerError> for Stopped {
     }
 }
 
-/// An image that an engine has.
+/// An image that an engine has, and can be asked about.
 #[derive(Debug)]
 pub struct Kept {
-    /// Its files.
-    pub files: ImageFiles,
+    files: ImageFiles,
     /// Its layers, lowest first.
-    pub diff_ids: Vec<DiffId>,
+    diff_ids: Vec<DiffId>,
+}
+
+impl Kept {
+    /// An image that was found in `engine`, if that tells of its files what is so.
+    ///
+    /// From far away it takes as long to ask for a dozen files as to fetch an image. And containers of
+    /// an image with volumes have directories that the image may not have.
+    pub fn of(engine: &DockerEngine, found: EngineImage) -> Option<Self> {
+        let can_be_asked = engine.is_docker() && engine.has_socket() && !found.has_volumes;
+        can_be_asked.then(|| Self { files: engine.files(found.id), diff_ids: found.diff_ids })
+    }
 }
 
 /// Where images come from.
@@ -100,11 +112,12 @@ pub trait Images: Sync {
     /// The image of that name in an engine, if one has it and may be asked.
     fn kept(&self, reference: &ImageReference) -> impl Future<Output = Option<Kept>> + Send;
 
-    /// A directory for what is worth remembering of base images; it may be lost at any time.
-    fn memory(&self) -> Option<PathBuf>;
+    /// A directory for the lists of what is in layers; it may be lost at any time.
+    fn lists(&self) -> Option<PathBuf>;
 
-    /// Where digests of layers are remembered by the state of their files.
-    fn memo(&self) -> Option<Arc<dyn Memory>>;
+    /// Where digests of layers are remembered by the state of their files, and what was asked of
+    /// base images.
+    fn memory(&self) -> Option<Arc<dyn Memory>>;
 
     /// An engine, where one may be used and there is one, and the request with what its builder
     /// needs to pull.
@@ -183,7 +196,7 @@ pub async fn build(
             }
         };
         finished.note = finished.stands_on.as_ref().and_then(|base| starts.note(base));
-        Making::begin(finished, Memo::new(images.memo()), epoch, reporter).await.map_err(Stopped::from)
+        Making::begin(finished, Memo::new(images.memory()), epoch, reporter).await.map_err(Stopped::from)
     };
     let knowing = async {
         let known = images.known().await;
@@ -201,8 +214,8 @@ pub async fn build(
         known.find(&mut image.layers).await;
         Ok(image)
     };
-    let (made, ()) = tokio::join!(made, starts.close());
-    made
+    starts.close();
+    made.await
 }
 
 /// The time of all that is made, in seconds since 1970.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::asked::Asked;
+use super::asked::{Asked, Source};
 use super::base::{Asking, Sources};
 use super::engine::{Building, Files};
 use super::plan::Plan;
@@ -77,12 +77,12 @@ impl Starts {
         for (&index, &last) in &plan.resumed {
             let id = building.until(index, last).await?;
             let image = images.export(engine, &id.to_string(), request.architecture).await?;
-            let tree = self.open(engine, id);
+            let tree = Tree::exploring(Arc::new(self.open(engine, id)?));
             self.started.insert(Key::Beginning(index), Start { tree, image: Some(image) });
         }
         for &index in &plan.built {
             let id = building.whole(index).await?;
-            let tree = self.open(engine, id);
+            let tree = Tree::exploring(Arc::new(self.open(engine, id)?));
             self.started.insert(Key::Stage(index), Start { tree, image: None });
         }
         Ok(())
@@ -102,7 +102,7 @@ impl Starts {
             ImageReference::parse_familiar(name).map_err(|error| unreadable(error.to_string()))?;
         let why = match images.read(&reference, request.architecture).await {
             Ok(image) => {
-                // What is copied from has to be read in any case.
+                // What is copied from has to be listed in any case.
                 let asking = if is_base { Asking::Memory } else { Asking::Lists };
                 return Ok(self.listed(name, &reference, image, asking, images, reporter).await?);
             }
@@ -113,11 +113,18 @@ impl Starts {
         if request.architecture.is_some_and(|wanted| !found.platform.runs_on(wanted)) {
             return Err(unreadable(format!("{why}, and the engine's is for {}", found.platform)).into());
         }
-        let image = match is_base {
-            true => Some(images.export(&engine, &found.id.to_string(), request.architecture).await?),
-            false => None,
-        };
-        Ok(Start { tree: self.open(&engine, found.id), image })
+        if found.has_volumes {
+            // Containers have them in any case.
+            return Err(unreadable(format!("{why}, and the engine's has volumes")).into());
+        }
+        let files = self.open(&engine, found.id)?;
+        if !is_base {
+            return Ok(Start { tree: Tree::exploring(Arc::new(files)), image: None });
+        }
+        let image = images.export(&engine, &found.id.to_string(), request.architecture).await?;
+        let files = Arc::new(Asked::of(Source::Engine(files), &image, images.memory()));
+        self.asked.insert(name.to_owned(), files.clone());
+        Ok(Start { tree: Tree::exploring(files), image: Some(image) })
     }
 
     /// An image of a registry, with its files.
@@ -130,9 +137,10 @@ impl Starts {
         images: &impl Images,
         reporter: &SharedReporter,
     ) -> Result<Start, ImageError> {
-        let (lists, memory) = (images.memory(), images.memo());
+        let (lists, memory) = (images.lists(), images.memory());
         let (kept, known) = (images.kept(reference), images.known());
         let base = Sources { lists, memory, kept, known, reporter }.files(image, asking).await?;
+        self.opened.extend(base.opened);
         self.asked.insert(name.to_owned(), base.files.clone());
         Ok(Start { tree: Tree::exploring(base.files), image: Some(base.image) })
     }
@@ -144,22 +152,21 @@ impl Starts {
         images: &impl Images,
         reporter: &SharedReporter,
     ) -> Result<bool, Stopped> {
-        let (given_up, asked) =
-            std::mem::take(&mut self.asked).into_iter().partition(|(_, asked)| asked.has_given_up());
-        let given_up: BTreeMap<String, Arc<Asked>> = given_up;
-        self.asked = asked;
-        for (name, asked) in &given_up {
-            asked.close().await;
-            let Some(start) = self.started.get(&Key::Image(name.clone())) else { continue };
-            let (Some(image), Ok(reference)) = (start.image.clone(), ImageReference::parse_familiar(name))
-            else {
-                continue;
+        let next = |(name, asked): (&String, &Arc<Asked>)| Some((name.clone(), asked.next()?));
+        let open: Vec<(String, Asking)> = self.asked.iter().filter_map(next).collect();
+        for (name, asking) in &open {
+            if let Some(asked) = self.asked.remove(name) {
+                asked.save();
+            }
+            let Some(Start { image: Some(image), .. }) = self.started.get(&Key::Image(name.clone())) else {
+                return Ok(false);
             };
-            let asking = if asked.asks() { Asking::Lists } else { Asking::Engine };
-            let start = self.listed(name, &reference, image, asking, images, reporter).await?;
+            let unreadable = |error| NotUnderstood::new(format!("`{name}` cannot be read: {error}"));
+            let reference = ImageReference::parse_familiar(name).map_err(unreadable)?;
+            let start = self.listed(name, &reference, image.clone(), *asking, images, reporter).await?;
             self.started.insert(Key::Image(name.clone()), start);
         }
-        Ok(!given_up.is_empty())
+        Ok(!open.is_empty())
     }
 
     /// What was asked of an image that a stage starts from, to be noted in what is made of it.
@@ -170,20 +177,23 @@ impl Starts {
         }
     }
 
-    /// An image of the engine.
-    fn open(&mut self, engine: &DockerEngine, id: Digest) -> Tree {
+    /// The files of an image of the engine.
+    fn open(&mut self, engine: &DockerEngine, id: Digest) -> Result<Files, NotUnderstood> {
+        if !engine.is_docker() {
+            return Err(NotUnderstood::new("files that Podman has, which does not tell whose they are"));
+        }
         let files = Arc::new(engine.files(id));
         self.opened.push(files.clone());
-        Tree::exploring(Arc::new(Files::new(files)))
+        Ok(Files::new(files))
     }
 
-    /// Gives back what the engine keeps for this.
-    pub(super) async fn close(&self) {
+    /// Gives back what engines keep for this, and remembers what was asked.
+    pub(super) fn close(&self) {
         for files in &self.opened {
-            files.close().await;
+            files.close();
         }
         for asked in self.asked.values() {
-            asked.close().await;
+            asked.save();
         }
     }
 }
@@ -192,10 +202,7 @@ impl Drop for Starts {
     fn drop(&mut self) {
         // Whoever is looking up files on another thread keeps them meanwhile.
         for files in &self.opened {
-            files.abandon();
-        }
-        for asked in self.asked.values() {
-            asked.abandon();
+            files.close();
         }
     }
 }

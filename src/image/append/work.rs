@@ -51,8 +51,8 @@ impl Work {
             // An instruction that changed nothing makes no layer.
             done.layer = done.layer.take().filter(|nodes| !nodes.is_empty());
             for node in done.layer.iter().flat_map(BTreeMap::values) {
-                if let Kind::File(Content::Unknown(unknown)) = &node.kind {
-                    return Err(unknown.want());
+                if let Kind::File(Content::Unread(unread)) = &node.kind {
+                    return Err(unread.want());
                 }
             }
         }

@@ -54,25 +54,25 @@ impl Mark {
     /// Where the run listens that left such a text, and its ID: if whoever listens there can be
     /// reached from here, so that it is known whether it goes on.
     pub(super) fn read(text: &str) -> Option<(SocketAddr, &str)> {
-        let (address, id) = text.strip_suffix(&here())?.strip_suffix('/')?.split_once('/')?;
+        let (address, id) = text.strip_suffix(&here()?)?.strip_suffix('/')?.split_once('/')?;
         Some((left_by(address, id)?, id))
     }
 }
 
 impl Display for Mark {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.address, self.id(), here())
+        write!(f, "{}/{}/{}", self.address, self.id(), here().unwrap_or_default())
     }
 }
 
-/// A name for what shares its loopback with this process: an engine may serve other machines, and
-/// containers that were given its socket.
+/// A name for what shares its loopback with this process, if the system tells that: an engine may
+/// serve other machines, and containers that were given its socket.
 /// <https://man7.org/linux/man-pages/man7/namespaces.7.html>
-fn here() -> String {
-    let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let network = fs::read_link("/proc/self/ns/net").unwrap_or_default();
+fn here() -> Option<String> {
+    let boot = fs::read("/proc/sys/kernel/random/boot_id").ok()?;
+    let network = fs::read_link("/proc/self/ns/net").ok()?;
     let both = [boot.as_slice(), network.as_os_str().as_encoded_bytes()].concat();
-    Digest::of(&both).short()
+    Some(Digest::of(&both).short())
 }
 
 /// Whether the run that listened there is no more.
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_mark_says_where_its_run_listens_and_nothing_else_does() {
         let mark = Mark::new().unwrap();
-        let (text, id, here) = (mark.to_string(), mark.id().to_string(), here());
+        let (text, id, here) = (mark.to_string(), mark.id().to_string(), here().unwrap());
         assert_eq!(Mark::read(&text), Some((mark.address, id.as_str())));
         for other in [
             format!("192.0.2.1:45123/{id}/{here}"),

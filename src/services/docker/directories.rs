@@ -341,6 +341,7 @@ mod tests {
                 size: 0,
                 diff_ids: vec![diff_id],
                 tags: Vec::new(),
+                has_volumes: false,
                 graph_driver: Some(GraphDriver {
                     name: "overlay2".to_owned(),
                     top: Some(root.path().join("overlay2/abc/diff")),

@@ -73,8 +73,10 @@ fn engine_image(found: ImageInspect) -> Result<EngineImage, String> {
         .map(|layer| layer.parse().map(DiffId))
         .collect::<Result<_, _>>()
         .map_err(|error| format!("{error}"))?;
+    let volumes = found.config.and_then(|config| config.volumes);
     Ok(EngineImage {
         id,
+        has_volumes: volumes.is_some_and(|volumes| !volumes.is_empty()),
         platform: Platform {
             os: found.os.unwrap_or_default(),
             architecture: found.architecture.unwrap_or_default(),

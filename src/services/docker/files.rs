@@ -4,7 +4,9 @@
 //! What a run leaves behind that is killed, the next one removes.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
@@ -28,46 +30,25 @@ const LABEL: &str = "lambdactl.files";
 /// How the names of these containers begin; the ID of their mark comes after it.
 const NAME: &str = "lambdactl-files-";
 
+/// How long an engine may take to answer, also one that is very busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The files of an image. The engine makes a container for them when the first is asked for, and
 /// keeps it until this is closed, or dropped.
 #[derive(Debug)]
 pub struct ImageFiles {
     docker: Docker,
     image: Digest,
-    container: OnceCell<Container>,
+    /// That of the container, which is made or about to be made.
+    mark: OnceLock<Mark>,
+    container: OnceCell<()>,
     is_closed: AtomicBool,
-}
-
-#[derive(Debug)]
-struct Container {
-    name: String,
-    _mark: Mark,
 }
 
 /// Those of the image with this ID.
 pub(super) fn of(docker: &Docker, image: Digest) -> ImageFiles {
-    let (container, is_closed) = (OnceCell::new(), AtomicBool::new(false));
-    ImageFiles { docker: docker.clone(), image, container, is_closed }
-}
-
-async fn create(docker: &Docker, image: &Digest) -> Result<Container, DockerError> {
-    let doing = || format!("creating a container of `{image}`");
-    let mark = Mark::new().map_err(|error| DockerError::Broken { doing: doing(), why: error.to_string() })?;
-    let body = ContainerCreateBody {
-        image: Some(image.to_string()),
-        // Images need not say what to start, and containers must.
-        entrypoint: Some(vec!["/".to_owned()]),
-        cmd: Some(Vec::new()),
-        // That of the image would be made where it is missing.
-        working_dir: Some("/".to_owned()),
-        labels: Some(HashMap::from([(LABEL.to_owned(), mark.to_string())])),
-        network_disabled: Some(true),
-        ..ContainerCreateBody::default()
-    };
-    let name = format!("{NAME}{}", mark.id());
-    let options = CreateContainerOptionsBuilder::new().name(&name).build();
-    docker.create_container(Some(options), body).await.map_err(|error| broken(doing(), error))?;
-    Ok(Container { name, _mark: mark })
+    let (mark, container, is_closed) = (OnceLock::new(), OnceCell::new(), AtomicBool::new(false));
+    ImageFiles { docker: docker.clone(), image, mark, container, is_closed }
 }
 
 impl ImageFiles {
@@ -83,55 +64,104 @@ impl ImageFiles {
         path: &str,
     ) -> Result<Option<impl Stream<Item = Result<Bytes, DockerError>> + Send + Unpin + use<>>, DockerError>
     {
-        let failed = {
-            let doing = format!("reading `{path}` of an image");
-            move |error| broken(doing.clone(), error)
+        let doing = format!("reading `{path}` of an image");
+        let late = |_| DockerError::Broken {
+            doing: doing.clone(),
+            why: format!("no answer within {} s", PATIENCE.as_secs()),
         };
-        let container = self.container.get_or_try_init(|| create(&self.docker, &self.image)).await?;
+        tokio::time::timeout(PATIENCE, self.answer(path, doing.clone())).await.map_err(late)?
+    }
+
+    async fn answer(
+        &self,
+        path: &str,
+        doing: String,
+    ) -> Result<Option<impl Stream<Item = Result<Bytes, DockerError>> + Send + Unpin + use<>>, DockerError>
+    {
+        let name = self.container().await?;
         let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
-        let mut archive = self.docker.download_from_container(&container.name, Some(options)).boxed();
+        let mut archive = self.docker.download_from_container(&name, Some(options)).boxed();
         match archive.next().await {
-            None => Ok(None),
-            // Nor is there anything where the container is gone: that is another matter.
+            None => Err(DockerError::Broken { doing, why: "the answer is empty".to_owned() }),
+            // A container that is gone is answered with the same status.
             Some(Err(BollardError::DockerResponseServerError { status_code: 404, message }))
                 if !message.to_lowercase().contains("no such container") =>
             {
                 Ok(None)
             }
-            Some(Err(error)) => Err(failed(error)),
+            Some(Err(error)) => Err(broken(doing, error)),
             Some(Ok(first)) => {
-                let rest = archive.map(move |chunk| chunk.map_err(&failed));
+                let rest = archive.map(move |chunk| chunk.map_err(|error| broken(doing.clone(), error)));
                 Ok(Some(futures_util::stream::iter([Ok(first)]).chain(rest).boxed()))
             }
         }
     }
 
-    /// Removes the container, and those that runs have left behind which were killed.
-    pub async fn close(&self) {
-        if let Some(container) = self.to_remove() {
-            tokio::join!(remove(&self.docker, container), remove_leftovers(&self.docker));
+    /// The name of the container, which is made where there is none yet.
+    async fn container(&self) -> Result<String, DockerError> {
+        let doing = || format!("creating a container of `{}`", self.image.short());
+        let unable = |why: String| DockerError::Broken { doing: doing(), why };
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Err(unable("nobody needs it any more".to_owned()));
         }
+        let mark = match self.mark.get() {
+            Some(mark) => mark,
+            None => {
+                let mark = Mark::new().map_err(|error| unable(error.to_string()))?;
+                self.mark.get_or_init(|| mark)
+            }
+        };
+        let name = name(mark);
+        let create = async {
+            let body = ContainerCreateBody {
+                image: Some(self.image.to_string()),
+                // Images need not say what to start, and containers must.
+                entrypoint: Some(vec!["/".to_owned()]),
+                cmd: Some(Vec::new()),
+                // That of the image would be made where it is missing.
+                working_dir: Some("/".to_owned()),
+                labels: Some(HashMap::from([(LABEL.to_owned(), mark.to_string())])),
+                network_disabled: Some(true),
+                ..ContainerCreateBody::default()
+            };
+            let options = CreateContainerOptionsBuilder::new().name(&name).build();
+            let created = self.docker.create_container(Some(options), body).await;
+            created.map(drop).map_err(|error| broken(doing(), error))
+        };
+        self.container.get_or_try_init(|| create).await?;
+        Ok(name)
     }
 
-    /// Removes the container although nobody waits for it, while others may still be reading.
-    pub fn abandon(&self) {
-        if let Some(container) = self.to_remove() {
-            let (docker, container) = (self.docker.clone(), container.to_owned());
-            in_any_case(async move { remove(&docker, &container).await });
+    /// Removes the container, and those that runs have left behind which were killed: nobody waits for
+    /// that. What is being read meanwhile may not come to its end.
+    pub fn close(&self) {
+        if self.is_closed.swap(true, Ordering::SeqCst) {
+            return;
         }
-    }
-
-    /// The container, where there is one that is not removed yet.
-    fn to_remove(&self) -> Option<&str> {
-        let container = self.container.get()?;
-        (!self.is_closed.swap(true, Ordering::Relaxed)).then_some(container.name.as_str())
+        let Some(mark) = self.mark.get() else { return };
+        let (docker, name) = (self.docker.clone(), name(mark));
+        // It may be about to be made.
+        let attempts = if self.container.initialized() { 1 } else { 20 };
+        in_any_case(async move {
+            for _ in 0..attempts {
+                if remove(&docker, &name).await {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            remove_leftovers(&docker).await;
+        });
     }
 }
 
 impl Drop for ImageFiles {
     fn drop(&mut self) {
-        self.abandon();
+        self.close();
     }
+}
+
+fn name(mark: &Mark) -> String {
+    format!("{NAME}{}", mark.id())
 }
 
 /// Removes the containers that runs of lambdactl have left behind which were killed.
@@ -151,10 +181,15 @@ pub(super) async fn remove_leftovers(docker: &Docker) {
     }
 }
 
-async fn remove(docker: &Docker, container: &str) {
+/// Tells whether the container is gone, or going; one that was never there is neither.
+async fn remove(docker: &Docker, container: &str) -> bool {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     match docker.remove_container(container, Some(options)).await {
-        Ok(()) | Err(BollardError::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
-        Err(error) => tracing::debug!("the container `{container}` stays in the engine: {error}"),
+        Ok(()) | Err(BollardError::DockerResponseServerError { status_code: 409, .. }) => true,
+        Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => false,
+        Err(error) => {
+            tracing::debug!("the container `{container}` stays in the engine: {error}");
+            true
+        }
     }
 }

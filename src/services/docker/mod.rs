@@ -133,6 +133,9 @@ pub struct EngineImage {
     pub tags: Vec<String>,
     /// Where the engine says that its layers lie as directories; some do not say so, and have them.
     pub graph_driver: Option<GraphDriver>,
+    /// Whether its containers have directories that it may not have itself.
+    /// <https://docs.docker.com/reference/dockerfile/#volume>
+    pub has_volumes: bool,
 }
 
 /// An image of the engine that is in a registry too.
@@ -159,6 +162,7 @@ pub struct ImageStore {
 pub struct DockerEngine {
     docker: Docker,
     builder: Builder,
+    is_docker: bool,
     is_near: bool,
     endpoint: Endpoint,
 }
@@ -184,12 +188,23 @@ impl DockerEngine {
             match connection::connect(candidate).await {
                 Ok(Greeted { docker, builder, is_docker }) => {
                     let is_near = candidate.is_here() && is_docker;
-                    return Ok(Self { docker, builder, is_near, endpoint: candidate.endpoint.clone() });
+                    let endpoint = candidate.endpoint.clone();
+                    return Ok(Self { docker, builder, is_docker, is_near, endpoint });
                 }
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
         Err(first_error.unwrap_or(DockerError::NoEngine { looked_at: Vec::new() }))
+    }
+
+    /// Whether it is a Docker Engine, and not Podman behind the same API.
+    pub fn is_docker(&self) -> bool {
+        self.is_docker
+    }
+
+    /// Whether it is asked over a socket of this machine.
+    pub fn has_socket(&self) -> bool {
+        self.endpoint.is_socket()
     }
 
     /// The builder [`Self::build`] uses.
@@ -294,7 +309,8 @@ impl DockerEngine {
         export::export(self.docker.clone(), name.to_owned())
     }
 
-    /// The files and directories of the image with this ID, to be read one by one.
+    /// The files and directories of the image with this ID, to be read one by one. Podman gives all of
+    /// them the owner its containers run as.
     pub fn files(&self, image: Digest) -> ImageFiles {
         files::of(&self.docker, image)
     }

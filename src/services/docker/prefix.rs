@@ -58,6 +58,7 @@ pub(super) async fn make(docker: &Docker, image: &EngineImage, count: usize) -> 
             diff_ids,
             tags: Vec::new(),
             graph_driver: image.graph_driver.clone().map(|driver| GraphDriver { top: None, ..driver }),
+            has_volumes: false,
         },
         making: Some(tokio::spawn(async move {
             container::load(&loading, &name, stream::iter([Ok(archive)])).await
@@ -173,7 +174,15 @@ mod tests {
         let platform = Platform { os: "linux".to_owned(), architecture: "arm64".to_owned(), variant: None };
         let diff_ids = vec![DiffId(Digest::of(b"lowest")), DiffId(Digest::of(b"next"))];
         let id = Digest::of(&configuration(&platform, &diff_ids, mark));
-        EngineImage { id, platform, size: 0, diff_ids, tags: Vec::new(), graph_driver: None }
+        EngineImage {
+            id,
+            platform,
+            size: 0,
+            diff_ids,
+            tags: Vec::new(),
+            graph_driver: None,
+            has_volumes: false,
+        }
     }
 
     #[test]

@@ -37,6 +37,17 @@ fn containers(engine: &Engine, image: &str) -> Vec<String> {
     engine.docker(&[&list[..], &[&ancestor]].concat()).lines().map(str::to_owned).collect()
 }
 
+/// Waits until there are none: nobody else does.
+fn gone(engine: &Engine, image: &str) {
+    let gone = || containers(engine, image).is_empty().then_some(());
+    wait_for("containers to be gone", Duration::from_secs(30), gone);
+}
+
+/// Content that gives a base another ID than those of other tests have.
+fn unique() -> &'static str {
+    uuid::Uuid::new_v4().to_string().leak()
+}
+
 #[test]
 fn what_a_base_has_is_asked_of_an_engine_once() {
     let Some(usual) = usual() else { return };
@@ -47,7 +58,7 @@ fn what_a_base_has_is_asked_of_an_engine_once() {
         Treatment::Pass
     });
     let (registry, world) = (DockerRegistry::plain(), behind(&proxy));
-    let base = Runtime::new().unwrap().block_on(base(&registry, "2"));
+    let base = Runtime::new().unwrap().block_on(base(&registry, unique()));
     usual.docker(&["pull", "-q", &base]);
     let [project, _] = projects(&world, &base);
     let push = |builder: &str| {
@@ -66,7 +77,7 @@ fn what_a_base_has_is_asked_of_an_engine_once() {
     fs::write(project.join("Dockerfile"), text).unwrap();
     let (told, asked) = push("auto");
     assert!(asked.iter().any(|line| line.contains("/containers/create")), "{asked:#?}");
-    assert_eq!(containers(&usual, &base), [""; 0]);
+    gone(&usual, &base);
     let (again, asked) = push("auto");
     assert_eq!((&again, asked), (&told, Vec::new()), "it was told before");
     fs::write(project.join("code"), "new").unwrap();
@@ -79,21 +90,25 @@ fn what_a_base_has_is_asked_of_an_engine_once() {
 #[test]
 fn what_is_kept_for_an_interrupted_run_goes() {
     let Some(usual) = usual() else { return };
-    let proxy = EngineProxy::start(&usual.host, |line| match line.contains("/archive?") {
-        true => Treatment::Hold,
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let proxy = EngineProxy::start(&usual.host, move |line| match line.contains("/archive?") {
+        true => {
+            asked.send(()).unwrap();
+            Treatment::Hold
+        }
         false => Treatment::Pass,
     });
     let (registry, world) = (DockerRegistry::plain(), behind(&proxy));
-    let base = Runtime::new().unwrap().block_on(base(&registry, "2"));
+    let base = Runtime::new().unwrap().block_on(base(&registry, unique()));
     usual.docker(&["pull", "-q", &base]);
     let [project, _] = projects(&world, &base);
     let mut command = world.sandbox.lambdactl(["push", "--local", project.to_str().unwrap()]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for("a container", Duration::from_secs(60), || containers(&usual, &base).pop());
+    is_asked.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!(containers(&usual, &base).len(), 1);
     signal(child.id(), "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let gone = || containers(&usual, &base).is_empty().then_some(());
-    wait_for("the container to be gone", Duration::from_secs(30), gone);
+    gone(&usual, &base);
     usual.docker(&["rmi", &base]);
 }
 
@@ -148,17 +163,20 @@ async fn a_container_that_a_killed_run_has_left_behind_goes_and_no_other() {
     create(&format!("lambdactl-files-{elsewhere}"), &format!("127.0.0.1:1/{elsewhere}/sha256:012345678901"));
     create(&format!("lambdactl-test-{named}"), &format!("127.0.0.1:1/{named}/{here}"));
     engine.remove_leftovers().await;
-    let mut there = containers(&usual, &id.to_string());
-    there.sort();
     let others = [format!("lambdactl-files-{elsewhere}"), format!("lambdactl-test-{named}")];
     let mut expected = [&others[..], &[live]].concat();
     expected.sort();
-    assert_eq!(there, expected);
+    // Another test's run may be about it.
+    wait_for("what was left to be gone", Duration::from_secs(30), || {
+        let mut there = containers(&usual, &id.to_string());
+        there.sort();
+        (there == expected).then_some(())
+    });
     for name in others {
         usual.docker(&["rm", &name]);
     }
-    files.close().await;
-    assert_eq!(containers(&usual, &id.to_string()), [""; 0]);
+    files.close();
+    gone(&usual, &id.to_string());
 }
 
 /// An archive of a root directory that is not root's.
@@ -188,7 +206,7 @@ async fn an_engine_that_tells_other_owners_is_not_believed() {
     let location = EngineLocation { host: Some(proxy.host()), ..EngineLocation::default() };
     let keeping = Some(DockerEngine::connect(&location).await.unwrap());
     let registry = DockerRegistry::plain();
-    let base = base(&registry, "2").await;
+    let base = base(&registry, unique()).await;
     usual.docker(&["pull", "-q", &base]);
     let context = context_in(usual.location(), &format!("FROM {base}\nCOPY tool /base/\n"), &[]);
     let mut request = request(context.path(), &[]);
@@ -196,7 +214,7 @@ async fn an_engine_that_tells_other_owners_is_not_believed() {
     let asking = Bases { keeping, ..Bases::default() };
     let made = append::build(&request, &asking, &silent()).await.unwrap();
     assert_eq!(made.digest(), appended(&request).await.unwrap().digest());
-    assert_eq!(containers(&usual, &base), [""; 0]);
+    gone(&usual, &base);
     registry.lose_layers();
     let made = append::build(&request, &asking, &silent()).await;
     assert!(matches!(made, Err(Stopped::Failed(_))), "the layers were not read");

@@ -56,8 +56,8 @@ fn fill<'a>(directory: &Path, entries: impl IntoIterator<Item = &'a Entry>) {
 /// Base images that come from a registry without authentication.
 #[derive(Default)]
 struct Bases {
-    memory: Option<PathBuf>,
-    memo: Option<Arc<dyn Memory>>,
+    lists: Option<PathBuf>,
+    memory: Option<Arc<dyn Memory>>,
     engine: Option<DockerEngine>,
     /// One that has them.
     keeping: Option<DockerEngine>,
@@ -96,15 +96,15 @@ impl Images for Bases {
     async fn kept(&self, reference: &ImageReference) -> Option<Kept> {
         let engine = self.keeping.as_ref()?;
         let found = engine.inspect(&reference.to_string()).await.unwrap().expect("the engine has it");
-        Some(Kept { files: engine.files(found.id), diff_ids: found.diff_ids })
+        Kept::of(engine, found)
     }
 
-    fn memory(&self) -> Option<PathBuf> {
+    fn lists(&self) -> Option<PathBuf> {
+        self.lists.clone()
+    }
+
+    fn memory(&self) -> Option<Arc<dyn Memory>> {
         self.memory.clone()
-    }
-
-    fn memo(&self) -> Option<Arc<dyn Memory>> {
-        self.memo.clone()
     }
 
     async fn engine(&self, request: &BuildRequest) -> Option<(DockerEngine, BuildRequest)> {

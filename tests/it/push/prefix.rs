@@ -152,7 +152,8 @@ fn an_image_of_lower_layers_that_a_killed_run_has_left_behind_goes_with_the_next
     // It is there until the next run, which may be another test's.
     let proxy = EngineProxy::transparent(&usual.host);
     behind(&proxy).sandbox.run([&PUSH[..], &["--image", &held.source]].concat()).expect(0);
-    assert_eq!(prefixes(&usual, &held.image), [""; 0]);
+    let gone = || prefixes(&usual, &held.image).is_empty().then_some(());
+    wait_for("the image to be gone", Duration::from_secs(30), gone);
     assert_eq!(layers(&usual, &held.image.0).len(), 3);
 }
 

@@ -112,6 +112,21 @@ impl Context {
         self.directory.path()
     }
 
+    /// Waits until no container is left of its builds, which nobody else waits for.
+    #[track_caller]
+    pub fn is_cleaned_up(&self) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            for _ in 0..500 {
+                if self.containers().await.is_empty() {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            panic!("{caller}: {:?} are still there", self.containers().await);
+        }
+    }
+
     /// The containers its builds have left behind.
     pub async fn containers(&self) -> Vec<String> {
         let host = self.host.clone().unwrap();

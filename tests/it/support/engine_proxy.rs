@@ -20,8 +20,8 @@ pub enum Treatment {
     Answer(&'static [u8]),
     /// Nobody ever answers it.
     Hold,
-    /// The engine is slow: it answers it once it has answered a request to this address, and the
-    /// client has read that to its end.
+    /// The engine is slow: it answers it once all of the answer to a request to this address is on its
+    /// way to the client, which has read what its socket does not hold.
     After(&'static str),
 }
 
