@@ -140,12 +140,13 @@ impl Asked {
 
     /// Remembers what is new.
     pub(super) fn save(&self) {
-        let answers = self.answers();
+        let mut answers = self.answers();
         let is_worthwhile = answers.has_new && (self.next().is_none() || !answers.known.is_empty());
         if let Some(memory) = self.memory.as_ref().filter(|_| is_worthwhile)
             && let Ok(bytes) = serde_json::to_vec(&answers.known)
         {
             memory.put(&self.key, &bytes);
+            answers.has_new = false;
         }
     }
 

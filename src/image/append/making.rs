@@ -1,8 +1,9 @@
 //! Makes the layers of a stage that is done. Those that a registry has are recognised by what is in
 //! them, and not compressed; where that is remembered, they are not even read.
 
+use super::content::Content;
 use super::memo::{Memo, State};
-use super::tree::Node;
+use super::tree::{Kind, Node};
 use super::work::Finished;
 use super::{base, engine, layer};
 use crate::domain::digest::DiffId;
@@ -34,7 +35,7 @@ struct Seen {
 }
 
 impl Making {
-    /// Looks which layers are remembered, and has what is in the others at hand.
+    /// Looks which layers are remembered, and takes out of images what is in the others.
     pub(super) async fn begin(
         finished: Finished,
         memo: Memo,
@@ -57,6 +58,10 @@ impl Making {
     /// Takes out of images what is to be in the layers that are `wanted`.
     async fn taken_out(mut self, wanted: Vec<bool>, reporter: &SharedReporter) -> Result<Self, ImageError> {
         base::take_out(nodes(&mut self.finished, &wanted), reporter).await?;
+        let is_contained = |node: &&mut Node| matches!(node.kind, Kind::File(Content::Contained(_)));
+        if !nodes(&mut self.finished, &wanted).iter().any(is_contained) {
+            return Ok(self);
+        }
         blocking(move |_stop| {
             engine::take_out(nodes(&mut self.finished, &wanted))?;
             Ok(self)
@@ -116,6 +121,9 @@ impl Making {
 
     /// Reads the layers that are not remembered, so that all are known by what is in them.
     async fn identified(mut self, reporter: &SharedReporter) -> Result<Self, ImageError> {
+        if self.layers.iter().all(|seen| seen.diff_id.is_some()) {
+            return Ok(self);
+        }
         let reporter = reporter.clone();
         blocking(move |stop| {
             let unknown = self.finished.layers().zip(&self.layers).filter(|(_, seen)| seen.diff_id.is_none());

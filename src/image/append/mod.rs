@@ -206,16 +206,12 @@ pub async fn build(
         known
     };
     let (making, known): (Result<Making, Stopped>, _) = tokio::join!(finished, knowing);
-    let making = async { Ok(making?.compared(&known, reporter).await?) };
-    let making: Result<Making, Stopped> = making.await;
-    let made = async {
-        let (finished, layers) = making?.finish(&known, reporter).await?;
-        let mut image = finished.image(&layers, epoch)?;
-        known.find(&mut image.layers).await;
-        Ok(image)
-    };
+    let making = making?.compared(&known, reporter).await?;
     starts.close();
-    made.await
+    let (finished, layers) = making.finish(&known, reporter).await?;
+    let mut image = finished.image(&layers, epoch)?;
+    known.find(&mut image.layers).await;
+    Ok(image)
 }
 
 /// The time of all that is made, in seconds since 1970.

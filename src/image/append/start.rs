@@ -63,6 +63,9 @@ impl Starts {
             true => Some(images.engine(request).await.ok_or_else(needs_builder)?),
             false => None,
         };
+        if let Some((engine, _)) = &engine {
+            must_tell_owners(engine).map_err(|what| what.on(plan.line(stages)))?;
+        }
         for (name, line, is_base) in plan.images(stages)? {
             if let Entry::Occupied(there) = self.started.entry(Key::Image(name.clone()))
                 && (there.get().image.is_some() || !is_base)
@@ -77,12 +80,12 @@ impl Starts {
         for (&index, &last) in &plan.resumed {
             let id = building.until(index, last).await?;
             let image = images.export(engine, &id.to_string(), request.architecture).await?;
-            let tree = Tree::exploring(Arc::new(self.open(engine, id)?));
+            let tree = Tree::exploring(Arc::new(self.open(engine, id)));
             self.started.insert(Key::Beginning(index), Start { tree, image: Some(image) });
         }
         for &index in &plan.built {
             let id = building.whole(index).await?;
-            let tree = Tree::exploring(Arc::new(self.open(engine, id)?));
+            let tree = Tree::exploring(Arc::new(self.open(engine, id)));
             self.started.insert(Key::Stage(index), Start { tree, image: None });
         }
         Ok(())
@@ -117,7 +120,8 @@ impl Starts {
             // Containers have them in any case.
             return Err(unreadable(format!("{why}, and the engine's has volumes")).into());
         }
-        let files = self.open(&engine, found.id)?;
+        must_tell_owners(&engine)?;
+        let files = self.open(&engine, found.id);
         if !is_base {
             return Ok(Start { tree: Tree::exploring(Arc::new(files)), image: None });
         }
@@ -178,13 +182,10 @@ impl Starts {
     }
 
     /// The files of an image of the engine.
-    fn open(&mut self, engine: &DockerEngine, id: Digest) -> Result<Files, NotUnderstood> {
-        if !engine.is_docker() {
-            return Err(NotUnderstood::new("files that Podman has, which does not tell whose they are"));
-        }
+    fn open(&mut self, engine: &DockerEngine, id: Digest) -> Files {
         let files = Arc::new(engine.files(id));
         self.opened.push(files.clone());
-        Ok(Files::new(files))
+        Files::new(files)
     }
 
     /// Gives back what engines keep for this, and remembers what was asked.
@@ -200,9 +201,15 @@ impl Starts {
 
 impl Drop for Starts {
     fn drop(&mut self) {
-        // Whoever is looking up files on another thread keeps them meanwhile.
-        for files in &self.opened {
-            files.close();
-        }
+        // Somebody may still be looking up files, on another thread.
+        self.close();
+    }
+}
+
+/// Leaves to Podman what would need the owners of its files.
+fn must_tell_owners(engine: &DockerEngine) -> Result<(), NotUnderstood> {
+    match engine.is_docker() {
+        true => Ok(()),
+        false => Err(NotUnderstood::new("the engine is Podman, which does not tell whose files are")),
     }
 }

@@ -43,6 +43,12 @@ fn gone(engine: &Engine, image: &str) {
     wait_for("containers to be gone", Duration::from_secs(30), gone);
 }
 
+/// Removes a base from the engine, once nothing is read from it any more.
+pub fn remove(engine: &Engine, base: &str) {
+    gone(engine, base);
+    engine.docker(&["rmi", base]);
+}
+
 /// Content that gives a base another ID than those of other tests have.
 fn unique() -> &'static str {
     uuid::Uuid::new_v4().to_string().leak()
@@ -84,7 +90,7 @@ fn what_a_base_has_is_asked_of_an_engine_once() {
     let (changed, asked) = push("auto");
     assert_eq!(asked, [""; 0], "other files go to the same places");
     assert_ne!(changed, told);
-    usual.docker(&["rmi", &base]);
+    remove(&usual, &base);
 }
 
 #[test]
@@ -109,7 +115,7 @@ fn what_is_kept_for_an_interrupted_run_goes() {
     signal(child.id(), "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     gone(&usual, &base);
-    usual.docker(&["rmi", &base]);
+    remove(&usual, &base);
 }
 
 /// An image in the engine, with the directory it was built from.
@@ -218,7 +224,7 @@ async fn an_engine_that_tells_other_owners_is_not_believed() {
     registry.lose_layers();
     let made = append::build(&request, &asking, &silent()).await;
     assert!(matches!(made, Err(Stopped::Failed(_))), "the layers were not read");
-    usual.docker(&["rmi", &base]);
+    remove(&usual, &base);
 }
 
 #[tokio::test]
@@ -250,6 +256,6 @@ async fn what_an_engine_adds_to_containers_is_not_the_image_s() {
         let asking = Bases { keeping: Some(engine.clone()), ..Bases::default() };
         let told = append::build(&request, &asking, &silent()).await.unwrap();
         assert_eq!(told.digest(), appended(&request).await.unwrap().digest(), "{change}, {instruction}");
-        usual.docker(&["rmi", &base]);
+        remove(&usual, &base);
     }
 }

@@ -14,6 +14,7 @@ use lambdactl::pipeline::push::push;
 use lambdactl::services::docker::{BuildRequest, Builder, DockerEngine};
 
 use super::Entry::{self, Directory, File, Link};
+use super::asked::remove;
 use super::files::{configuration, files, history_is_in_step};
 use super::{Bases, Remembering, appended, client, fill, silent};
 use crate::support::docker::{Context, context, engine, request};
@@ -472,7 +473,7 @@ async fn an_engine_that_has_a_base_tells_what_its_layers_would() {
         let elsewhere = append::build(request, &Bases { memory: own, ..Bases::default() }, &silent()).await;
         assert!(matches!(elsewhere, Err(Stopped::Failed(_))), "{name}: a note was taken over");
     }
-    usual.docker(&["rmi", &base]);
+    remove(&usual, &base);
 }
 
 #[tokio::test]
@@ -489,7 +490,7 @@ async fn images_with_run_are_the_engine_s() {
 #[tokio::test]
 async fn an_image_that_only_the_engine_has_is_a_base() {
     let Some(engine) = buildkit().await else { return };
-    let (_base, request) = case("FROM scratch\nCOPY src /opt/src\nCOPY lib /lib\nENV A=b\nWORKDIR /opt\n");
+    let (base, request) = case("FROM scratch\nCOPY src /opt/src\nCOPY lib /lib\nENV A=b\nWORKDIR /opt\n");
     let id = engine.build(&request, &silent()).await.unwrap().to_string();
     let name = format!("lambdactl-test-{}", uuid::Uuid::new_v4());
     let tag = |arguments: &[&str]| {
@@ -500,6 +501,7 @@ async fn an_image_that_only_the_engine_has_is_a_base() {
         format!("FROM {name}\nCOPY app.py src/\nCOPY --from={name} /opt/src/main.rs /lib/\nCOPY . /opt\n");
     let (_directory, request) = case(&text);
     compare("a base in the engine", &engine, &request).await;
+    base.is_cleaned_up().await;
     tag(&["rmi", "--no-prune", &name]);
 }
 
