@@ -216,9 +216,10 @@ impl Asked {
 }
 
 impl Answer {
-    /// What is worth remembering of what is at `path`; `None` where it is no text.
-    fn of(node: &Node, path: &str) -> Result<Option<Self>, Stopped> {
-        Ok(Some(match &node.kind {
+    /// What is worth remembering of what was found at `path`; the outer `None` where it is no text.
+    fn of(found: Option<&Node>, path: &str) -> Result<Option<Option<Self>>, Stopped> {
+        let Some(node) = found else { return Ok(Some(None)) };
+        Ok(Some(Some(match &node.kind {
             Kind::Directory => {
                 Self::Directory { mode: node.mode, user: node.owner.user, group: node.owner.group }
             }
@@ -231,7 +232,7 @@ impl Answer {
                 text.map_or(Self::Something, Self::Text)
             }
             Kind::File(_) | Kind::Special => Self::Something,
-        }))
+        })))
     }
 }
 
@@ -240,11 +241,7 @@ impl Unexplored for Asked {
         let path = text(place);
         if let Source::Lists(lists) = &self.source {
             let found = lists.get(place)?;
-            let answer = match &found {
-                Some(node) => Answer::of(node, &path)?.map(Some),
-                None => Some(None),
-            };
-            self.remember(place, answer);
+            self.remember(place, Answer::of(found.as_ref(), &path)?);
             return Ok(found);
         }
         if !is_text(place) {
@@ -255,11 +252,8 @@ impl Unexplored for Asked {
             return Ok(known);
         }
         let Source::Engine(files) = &self.source else { return Err(self.give_up(&path)) };
-        let ask = || match files.get(place)? {
-            Some(node) => Ok(Answer::of(&node, &path)?.map(Some)),
-            None => Ok(Some(None)),
-        };
-        let answer = ask().map_err(|stopped: Stopped| self.give_up(&stopped.to_string()))?;
+        let asked = files.get(place).and_then(|found| Answer::of(found.as_ref(), &path));
+        let answer = asked.map_err(|stopped| self.give_up(&stopped.to_string()))?;
         let answer = answer.ok_or_else(|| self.give_up("a link that is not UTF-8"))?;
         let node = answer.as_ref().map(|answer| self.node(answer));
         self.remember(place, Some(answer));

@@ -19,16 +19,9 @@ use crate::support::docker::{context_in, request};
 use crate::support::engine_proxy::{EngineProxy, Treatment};
 use crate::support::engines::{Engine, usual};
 use crate::support::registry::DockerRegistry;
-use crate::support::sandbox::{Sandbox, signal};
+use crate::support::sandbox::signal;
 use crate::support::wait_for;
 use crate::support::world::World;
-
-/// A world whose engine is behind `proxy`, so that its files cannot be read.
-fn behind(proxy: &EngineProxy) -> World {
-    let mut sandbox = Sandbox::new();
-    sandbox.set("DOCKER_HOST", &proxy.host());
-    World::in_sandbox(sandbox)
-}
 
 /// The containers of an image that files are read from.
 fn containers(engine: &Engine, image: &str) -> Vec<String> {
@@ -63,7 +56,7 @@ fn what_a_base_has_is_asked_of_an_engine_once() {
         seen.lock().unwrap().push(line.to_owned());
         Treatment::Pass
     });
-    let (registry, world) = (DockerRegistry::plain(), behind(&proxy));
+    let (registry, world) = (DockerRegistry::plain(), World::behind(&proxy));
     let base = Runtime::new().unwrap().block_on(base(&registry, unique()));
     usual.docker(&["pull", "-q", &base]);
     let [project, _] = projects(&world, &base);
@@ -104,7 +97,7 @@ fn what_is_kept_for_an_interrupted_run_goes() {
         }
         false => Treatment::Pass,
     });
-    let (registry, world) = (DockerRegistry::plain(), behind(&proxy));
+    let (registry, world) = (DockerRegistry::plain(), World::behind(&proxy));
     let base = Runtime::new().unwrap().block_on(base(&registry, unique()));
     usual.docker(&["pull", "-q", &base]);
     let [project, _] = projects(&world, &base);
@@ -114,7 +107,6 @@ fn what_is_kept_for_an_interrupted_run_goes() {
     assert_eq!(containers(&usual, &base).len(), 1);
     signal(child.id(), "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    gone(&usual, &base);
     remove(&usual, &base);
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tar::{Builder, EntryType, Header};
 
+use super::PUSH;
 use super::unchanged::build;
-use super::{PUSH, behind};
 use crate::deploy::EngineImage;
 use crate::support::engine_proxy::EngineProxy;
 use crate::support::engines::{Engine, usual};
@@ -113,7 +113,7 @@ fn an_image_that_is_read_from_its_directories_is_the_one_the_engine_exports() {
     assert_eq!(digest(&lines), digest(&whole));
 
     // Where they are not at hand, it comes another way.
-    let elsewhere = push(&behind(&EngineProxy::transparent(&usual.host)), &image);
+    let elsewhere = push(&World::behind(&EngineProxy::transparent(&usual.host)), &image);
     assert!(!tells(&elsewhere, READ) && tells(&elsewhere, "cannot be read where the engine keeps it"));
     assert_eq!(digest(&lines), digest(&elsewhere));
 }

@@ -1,9 +1,5 @@
 //! Pushes that move no more than they have to, seen from the registry's side.
 
-use crate::support::engine_proxy::EngineProxy;
-use crate::support::sandbox::Sandbox;
-use crate::support::world::World;
-
 mod bases;
 mod containerd;
 mod directories;
@@ -26,10 +22,3 @@ const PUSH: [&str; 10] = [
     "--allow",
     "entry-point-format",
 ];
-
-/// A world whose engine is behind `proxy`.
-fn behind(proxy: &EngineProxy) -> World {
-    let mut sandbox = Sandbox::new();
-    sandbox.set("DOCKER_HOST", &proxy.host());
-    World::in_sandbox(sandbox)
-}

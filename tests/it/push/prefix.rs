@@ -7,8 +7,8 @@ use std::time::Duration;
 use lambdactl::services::docker::DockerEngine;
 use serde_json::Value;
 
+use super::PUSH;
 use super::unchanged::build;
-use super::{PUSH, behind};
 use crate::deploy::EngineImage;
 use crate::support::engine_proxy::{EngineProxy, Treatment};
 use crate::support::engines::{Engine, usual};
@@ -67,8 +67,9 @@ fn layers_that_come_before_the_others_make_the_same_image() {
     let Some(usual) = usual() else { return };
     let image = large(&World::new(), "prefix");
     let proxy = slow(&usual, &image, "/get");
-    let push =
-        |source: &str| behind(&proxy).sandbox.json(0, [&PUSH[..], &["-v", "--image", source]].concat());
+    let push = |source: &str| {
+        World::behind(&proxy).sandbox.json(0, [&PUSH[..], &["-v", "--image", source]].concat())
+    };
     let lines = push(&format!("docker:{}", image.0));
     let told = format!("of `{}`, 2 layers came before the others", image.0);
     assert!(lines.iter().any(|line| line["message"] == *told), "{lines:#?}");
@@ -133,7 +134,7 @@ impl Held {
             true => Treatment::Hold,
             false => Treatment::Pass,
         });
-        let world = behind(&proxy);
+        let world = World::behind(&proxy);
         let image = large(&world, name);
         let source = format!("docker:{}", image.0);
         let mut command = world.sandbox.lambdactl([&PUSH[..], &["--image", &source]].concat());
@@ -151,7 +152,7 @@ fn an_image_of_lower_layers_that_a_killed_run_has_left_behind_goes_with_the_next
     held.child.wait().unwrap();
     // It is there until the next run, which may be another test's.
     let proxy = EngineProxy::transparent(&usual.host);
-    behind(&proxy).sandbox.run([&PUSH[..], &["--image", &held.source]].concat()).expect(0);
+    World::behind(&proxy).sandbox.run([&PUSH[..], &["--image", &held.source]].concat()).expect(0);
     let gone = || prefixes(&usual, &held.image).is_empty().then_some(());
     wait_for("the image to be gone", Duration::from_secs(30), gone);
     assert_eq!(layers(&usual, &held.image.0).len(), 3);
@@ -177,7 +178,7 @@ fn an_engine_that_fails_with_a_part_beside_the_whole_exports_the_whole_again() {
         let fails = line.contains(&whole) && !has_failed.swap(true, Ordering::SeqCst);
         if fails { Treatment::Refuse } else { Treatment::Pass }
     });
-    let world = behind(&proxy);
+    let world = World::behind(&proxy);
     let source = format!("docker:{}", image.0);
     let told = world.sandbox.run([&PUSH[..], &["-v", "--image", &source]].concat()).expect(0);
     assert!(told.stderr.contains("is exported whole: "), "{told}");
@@ -198,13 +199,14 @@ fn an_engine_that_takes_no_images_exports_the_whole() {
             Treatment::Pass
         }
     });
-    let world = behind(&proxy);
+    let world = World::behind(&proxy);
     let source = format!("docker:{}", image.0);
     let told = world.sandbox.run([&PUSH[..], &["-v", "--image", &source]].concat()).expect(0);
     assert!(told.stderr.contains("no layer came before the others"), "{told}");
     assert!(told.stderr.contains("not for you"), "{told}");
     let proxy = slow(&usual, &image, "/get");
-    let directly = behind(&proxy).sandbox.run([&PUSH[..], &["-v", "--image", &source]].concat()).expect(0);
+    let directly =
+        World::behind(&proxy).sandbox.run([&PUSH[..], &["-v", "--image", &source]].concat()).expect(0);
     assert!(directly.stderr.contains("2 layers came before the others"), "{directly}");
     let digest = |told: &str| told.split_once('@').map(|(_, digest)| digest.to_owned()).unwrap();
     assert_eq!(digest(&told.stdout), digest(&directly.stdout));

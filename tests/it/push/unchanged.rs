@@ -4,7 +4,6 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::behind;
 use crate::deploy::EngineImage;
 use crate::support::engine_proxy::EngineProxy;
 use crate::support::engines::usual;
@@ -123,7 +122,7 @@ fn an_image_that_was_deleted_from_the_repository_is_sent_again() {
 fn only_missing_layers_leave_the_engine_and_get_the_digest_they_have_by_the_other_way() {
     let Some(usual) = usual() else { return };
     let proxy = EngineProxy::transparent(&usual.host);
-    let world = behind(&proxy);
+    let world = World::behind(&proxy);
     let large: String = (0..3_000_000_u64).map(|number| format!("{:x} ", number * number)).collect();
     let before = build(&world, "door", &[("dependencies", &large), ("code", "old")]);
     push(&world, &before);
@@ -157,7 +156,7 @@ fn only_missing_layers_leave_the_engine_and_get_the_digest_they_have_by_the_othe
 fn an_engine_that_never_pushed_sends_what_is_missing_and_is_stopped_then() {
     let Some(usual) = usual() else { return };
     let proxy = EngineProxy::transparent(&usual.host);
-    let world = behind(&proxy);
+    let world = World::behind(&proxy);
     let large: String = (0..1_000_000_u64).map(|number| format!("{:x} ", number * number + 1)).collect();
     let layers = |code| [("dependencies", large.as_str()), ("more", &large[1..]), ("code", code)];
     let before = build(&world, "never", &layers("old"));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::engine_proxy::EngineProxy;
 use super::local_server::{LocalServer, request};
 use super::project::Project;
 use super::sandbox::{Finished, Sandbox, finish};
@@ -30,6 +31,13 @@ impl World {
         let cloud = LocalServer::serve(&sandbox);
         let project = Project::assembled(sandbox.path(), "hello");
         Self { sandbox, cloud, project }
+    }
+
+    /// Starts one whose engine is behind `proxy`.
+    pub fn behind(proxy: &EngineProxy) -> Self {
+        let mut sandbox = Sandbox::new();
+        sandbox.set("DOCKER_HOST", &proxy.host());
+        Self::in_sandbox(sandbox)
     }
 
     /// The arguments of a command on the project.
